@@ -1,0 +1,345 @@
+"""Every setting, once: the YAML file and the command line are both made from these dataclasses.
+
+`load_yaml` fills them from a file and refuses unknown keys with the nearest valid name; the
+command line turns them into flags (`--camera.width-px 1280`). Units are in the names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from stream_avs.errors import ConfigError, nearest
+
+T = TypeVar("T")
+
+
+class Policy(enum.StrEnum):
+    """What to do when frames come faster than masks."""
+
+    AUTO = "auto"  # every for a file played `fast`, freshest for all else
+    FRESHEST = "freshest"  # the newest frame wins, older ones are dropped and counted
+    EVERY = "every"  # the source waits; no frame is dropped (files only)
+
+
+class Pace(enum.StrEnum):
+    """How fast a file is played."""
+
+    REALTIME = "realtime"  # by its own time stamps
+    FAST = "fast"  # as fast as the worker goes
+
+
+class MicrophoneBackend(enum.StrEnum):
+    """Library that reads the microphone."""
+
+    AUTO = "auto"  # sounddevice, or pyaudio when that is missing
+    SOUNDDEVICE = "sounddevice"
+    PYAUDIO = "pyaudio"
+
+
+class RtspTransport(enum.StrEnum):
+    """How RTSP media travels."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+
+class Encoding(enum.StrEnum):
+    """How mask pixels are packed on the wire (see publish/WIRE.md)."""
+
+    PACKBITS_ZLIB = "packbits+zlib"
+    RLE = "rle"
+    MONO8 = "mono8"
+    PNG = "png"
+
+
+def require(ok: bool, name: str, value: object, expected: str) -> None:
+    """Raise `ConfigError` naming the setting, the value found and what was expected, unless `ok`."""
+    if not ok:
+        raise ConfigError(f"setting {name} is {value!r}", f"Expected {expected}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraConfig:
+    """A camera on this machine."""
+
+    width_px: int = 640
+    """Width to ask the camera for."""
+    height_px: int = 480
+    """Height to ask the camera for."""
+    fps: float = 30.0
+    """Frame rate to ask the camera for, in Hz."""
+    fourcc: str = ""
+    """Pixel format to ask for, e.g. MJPG; empty leaves the camera's own."""
+    frame_id: str = "camera"
+    """Name of the camera's optical frame, copied to every result."""
+
+    def __post_init__(self) -> None:
+        require(self.width_px > 0, "camera.width_px", self.width_px, "a positive number of pixels")
+        require(self.height_px > 0, "camera.height_px", self.height_px, "a positive number of pixels")
+        require(0 < self.fps <= 1000, "camera.fps", self.fps, "a rate in (0, 1000] Hz")
+        require(len(self.fourcc) in (0, 4), "camera.fourcc", self.fourcc, "four letters such as MJPG")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicrophoneConfig:
+    """A microphone on this machine."""
+
+    device: str = ""
+    """Name, part of a name, or index as listed by `stream-avs devices`; empty for the default."""
+    backend: MicrophoneBackend = MicrophoneBackend.AUTO
+    """Library that reads it."""
+    sample_rate_hz: int = 0
+    """Rate to open the device at; 0 for the device's own."""
+    channels: int = 1
+    """Channels to open; they are averaged."""
+    block_ms: float = 20.0
+    """Length of one block the device hands over."""
+    latency_s: float = 0.04
+    """Buffering to ask the device for."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.sample_rate_hz == 0 or 8000 <= self.sample_rate_hz <= 192_000,
+            "microphone.sample_rate_hz", self.sample_rate_hz, "0 or a rate in 8000..192000 Hz",
+        )  # fmt: skip
+        require(1 <= self.channels <= 64, "microphone.channels", self.channels, "1..64")
+        require(1 <= self.block_ms <= 500, "microphone.block_ms", self.block_ms, "1..500 ms")
+        require(0 < self.latency_s <= 2, "microphone.latency_s", self.latency_s, "(0, 2] s")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaConfig:
+    """A file or a network stream."""
+
+    pace: Pace = Pace.REALTIME
+    """How fast a file is played; network streams come at their own pace."""
+    loop: bool = False
+    """Play a file again and again; carried state is reset at each turn."""
+    rtsp_transport: RtspTransport = RtspTransport.TCP
+    """How RTSP media travels."""
+    timeout_s: float = 10.0
+    """Give up opening or reading a network stream after this long."""
+
+    def __post_init__(self) -> None:
+        require(0.1 <= self.timeout_s <= 600, "media.timeout_s", self.timeout_s, "0.1..600 s")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticConfig:
+    """Moving, sounding objects with known masks; needs no device and no file."""
+
+    width_px: int = 320
+    """Image width."""
+    height_px: int = 240
+    """Image height."""
+    fps: float = 25.0
+    """Frame rate, in Hz."""
+    duration_s: float = 0.0
+    """Length; 0 for endless."""
+    camera_mic_shift_s: float = 0.0
+    """How much later the sound is stamped than the picture, to test the calibrated shift."""
+    seed: int = 0
+    """Same seed, same scene."""
+
+    def __post_init__(self) -> None:
+        require(self.width_px >= 16, "synthetic.width_px", self.width_px, "at least 16")
+        require(self.height_px >= 16, "synthetic.height_px", self.height_px, "at least 16")
+        require(0 < self.fps <= 240, "synthetic.fps", self.fps, "(0, 240] Hz")
+        require(self.duration_s >= 0, "synthetic.duration_s", self.duration_s, "0 or more seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowConfig:
+    """How frames and audio are kept and joined."""
+
+    frames: int = 5
+    """Frames in a window."""
+    frame_spacing_s: float = 0.0
+    """Time between the frames of a window; 0 takes consecutive frames."""
+    staleness_budget_s: float = 0.5
+    """Under `freshest`, a frame older than this is dropped."""
+    audio_wait_s: float = 0.25
+    """How long a frame waits for its audio before it goes on without."""
+    gap_s: float = 2.0
+    """A hole in the frames longer than this resets the carried state."""
+    timeshift_cam_mic_s: float = 0.0
+    """Calibrated shift in seconds: t_mic = t_cam + timeshift_cam_mic (Kalibr's convention)."""
+    frame_slots: int = 48
+    """Images the frame ring can hold."""
+    audio_buffer_s: float = 30.0
+    """Seconds of audio the audio ring can hold."""
+
+    def __post_init__(self) -> None:
+        require(1 <= self.frames <= 64, "window.frames", self.frames, "1..64")
+        require(0 <= self.frame_spacing_s <= 60, "window.frame_spacing_s", self.frame_spacing_s, "0..60 s")
+        require(
+            0 < self.staleness_budget_s <= 60,
+            "window.staleness_budget_s", self.staleness_budget_s, "(0, 60] s",
+        )  # fmt: skip
+        require(0 <= self.audio_wait_s <= 10, "window.audio_wait_s", self.audio_wait_s, "0..10 s")
+        require(0 < self.gap_s <= 3600, "window.gap_s", self.gap_s, "(0, 3600] s")
+        require(
+            abs(self.timeshift_cam_mic_s) <= 2,
+            "window.timeshift_cam_mic_s", self.timeshift_cam_mic_s, "-2..2 s",
+        )  # fmt: skip
+        require(
+            self.frames + 2 <= self.frame_slots <= 4096,
+            "window.frame_slots", self.frame_slots, "at least window.frames + 2",
+        )  # fmt: skip
+        require(1 <= self.audio_buffer_s <= 600, "window.audio_buffer_s", self.audio_buffer_s, "1..600 s")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network and how it decides."""
+
+    preset: str = "consensus"
+    """Which network; `stream-avs model list` shows them."""
+    input_px: int = 0
+    """Side of the square network input; 0 for the preset's own. A multiple of 16."""
+    audio_context_s: float = 0.0
+    """Seconds of audio the network hears for one frame; 0 for the preset's own."""
+    threshold: float = -1.0
+    """Score above which a pixel sounds, 0..1; negative for the preset's own."""
+    threads: int = 2
+    """CPU threads for the network."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.input_px == 0 or (64 <= self.input_px <= 1024 and self.input_px % 16 == 0),
+            "model.input_px", self.input_px, "0 or a multiple of 16 in 64..1024",
+        )  # fmt: skip
+        require(
+            self.audio_context_s == 0 or 0.1 <= self.audio_context_s <= 10,
+            "model.audio_context_s", self.audio_context_s, "0 or 0.1..10 s",
+        )  # fmt: skip
+        require(self.threshold <= 1, "model.threshold", self.threshold, "at most 1")
+        require(1 <= self.threads <= 256, "model.threads", self.threads, "1..256")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishConfig:
+    """Where the masks go."""
+
+    address: str = ""
+    """ZeroMQ address to bind, e.g. tcp://127.0.0.1:5557 or ipc:///run/user/1000/avs.sock; empty for none."""
+    encoding: Encoding = Encoding.PACKBITS_ZLIB
+    """How mask pixels are packed."""
+    confidence: bool = True
+    """Send the confidence map too."""
+    queue: int = 8
+    """Messages kept for a subscriber that cannot follow, before its oldest connection queue drops."""
+    insecure: bool = False
+    """Allow binding an address that other machines can reach, without authentication."""
+
+    def __post_init__(self) -> None:
+        require(1 <= self.queue <= 1000, "publish.queue", self.queue, "1..1000")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One live session: a source, a model, and where the masks go."""
+
+    source: str
+    """webcam, camera:N, synthetic, a file, or an rtsp://, udp://, tcp:// or http:// address."""
+    name: str = "cam0"
+    """Name of the stream, the topic subscribers ask for."""
+    policy: Policy = Policy.AUTO
+    """What to do when frames come faster than masks."""
+    duration_s: float = 0.0
+    """Stop after this long; 0 runs until the source ends or Ctrl-C."""
+    overlay: str = ""
+    """Write a video with the masks drawn over the picture, e.g. out/overlay.mp4; empty for none."""
+    status: bool = True
+    """Show the live status."""
+    publish: PublishConfig = field(default_factory=PublishConfig)
+    window: WindowConfig = field(default_factory=WindowConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    microphone: MicrophoneConfig = field(default_factory=MicrophoneConfig)
+    media: MediaConfig = field(default_factory=MediaConfig)
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+
+    def __post_init__(self) -> None:
+        require(bool(self.source), "source", self.source, "webcam, synthetic, a file or an address")
+        require(
+            0 < len(self.name) <= 64 and all(c.isalnum() or c in "_-./" for c in self.name),
+            "name", self.name, "1..64 letters, digits or _ - . /",
+        )  # fmt: skip
+        require(self.duration_s >= 0, "duration_s", self.duration_s, "0 or more seconds")
+
+
+def load_yaml(path: Path, cls: type[T], **override: Any) -> T:
+    """Read a config dataclass from a YAML file; keys the file leaves out keep their defaults.
+
+    Args:
+        path: the file.
+        cls: the config dataclass.
+        override: top-level fields that win over the file.
+
+    Raises:
+        ConfigError: no such file, not YAML, an unknown key (with the nearest valid one), a wrong
+            type or a value out of range.
+    """
+    try:
+        raw = msgspec.yaml.decode(path.read_bytes())
+    except FileNotFoundError:
+        raise ConfigError(f"config file {path} does not exist", "Check the path") from None
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"config file {path} cannot be read: {error}", "Correct the file") from None
+    if raw is None:
+        raw = {}
+    try:
+        return from_mapping({**raw, **override} if isinstance(raw, dict) else raw, cls)
+    except ConfigError as error:
+        raise ConfigError(f"config file {path}: {error.what}", error.next_step) from None
+
+
+def from_mapping(raw: object, cls: type[T], where: str = "") -> T:
+    """Build a config dataclass from plain YAML data; see `load_yaml` for the errors."""
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{where or 'the top level'} is {type(raw).__name__}", "Expected keys and values")
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        name = f"{where}{key}"
+        if key not in fields:
+            raise ConfigError(f"unknown key {name!r}", nearest(str(key), fields).capitalize())
+        hint = _without_none(hints[key])
+        if dataclasses.is_dataclass(hint):
+            values[key] = from_mapping(value, hint, f"{name}.")  # type: ignore[arg-type]
+            continue
+        try:
+            values[key] = msgspec.convert(value, hints[key])
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"key {name!r} is {value!r}", _expected(hint, str(error))) from None
+    missing = [
+        f.name
+        for f in fields.values()
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if f.name not in values
+    ]
+    if missing:
+        raise ConfigError(f"key {where}{missing[0]!s} is missing", "Add it")
+    return cls(**values)
+
+
+def _without_none(hint: Any) -> Any:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return next((a for a in typing.get_args(hint) if a is not type(None)), hint)
+    return hint
+
+
+def _expected(hint: Any, fallback: str) -> str:
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return f"Expected one of: {', '.join(str(m.value) for m in hint)}"
+    return fallback
