@@ -1,0 +1,1 @@
+"""Sources: what turns devices, files and streams into stamped frames and audio blocks."""
