@@ -65,6 +65,12 @@ class DatasetError(StreamAvsError):
     exit_code = 7
 
 
+class StepError(StreamAvsError):
+    """The model failed on one window."""
+
+    exit_code = 9
+
+
 class MissingPackageError(StreamAvsError):
     """An optional package is not installed; the message holds the command that installs it."""
 
