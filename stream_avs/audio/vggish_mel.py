@@ -1,0 +1,88 @@
+"""VGGish log-mel: mono 16 kHz samples to examples of 96 frames x 64 bands.
+
+Frames of 25 ms every 10 ms without padding, periodic Hann, 512-point magnitude spectrum, 64 HTK mel
+bands from 125 to 7500 Hz, ln(mel + 0.01). Example k covers 0.96 k to 0.96 k + 0.975 seconds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stream_avs.audio.mel import mel_filters
+from stream_avs.audio.rolling import RollingSpectrogram
+
+SAMPLE_RATE_HZ = 16_000
+WINDOW = 400
+HOP = 160
+FFT = 512
+BANDS = 64
+EXAMPLE_FRAMES = 96
+LOG_OFFSET = 0.01
+
+_HANN = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(WINDOW) / WINDOW)
+_FILTERS = mel_filters(
+    bands=BANDS, low_hz=125.0, high_hz=7500.0, bins_hz=np.arange(FFT // 2 + 1) * SAMPLE_RATE_HZ / FFT
+)
+_FILTERS[:, 0] = 0.0
+
+
+def log_mel(samples: ArrayLike) -> NDArray[np.float32]:
+    """Return the log-mel frames of a whole clip.
+
+    Args:
+        samples: mono [n] in [-1, 1] at 16 kHz.
+
+    Returns:
+        float32 [1 + (n - 400) // 160, 64]; no frames when n < 400.
+    """
+    clip = np.asarray(samples, np.float32).astype(np.float64)
+    if len(clip) < WINDOW:
+        return np.zeros((0, BANDS), np.float32)
+    return _rows(np.lib.stride_tricks.sliding_window_view(clip, WINDOW)[::HOP])
+
+
+def examples(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cut log-mel frames [n, 64] into examples, float32 [n // 96, 96, 64]; what is left over is dropped."""
+    count = len(frames) // EXAMPLE_FRAMES
+    return frames[: count * EXAMPLE_FRAMES].reshape(count, EXAMPLE_FRAMES, BANDS)
+
+
+class VggishMelStream:
+    """The same frames, computed once each while samples arrive.
+
+    Args:
+        capacity_s: seconds of frames kept at least.
+    """
+
+    def __init__(self, capacity_s: float = 10.0) -> None:
+        self._rolling = RollingSpectrogram(
+            hop=HOP,
+            lead=0,
+            span=WINDOW,
+            bands=BANDS,
+            transform=_rows,
+            capacity_samples=round(capacity_s * SAMPLE_RATE_HZ),
+        )
+
+    @property
+    def held(self) -> range:
+        """Running numbers of the frames that can be read; frame t starts at sample 160 t."""
+        return range(self._rolling.rows.start, self._rolling.rows.stop)
+
+    def push(self, samples: ArrayLike) -> int:
+        """Add mono samples, [n] in [-1, 1]; returns how many frames became complete."""
+        return self._rolling.push(samples)
+
+    def frames(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return frames `start` to `stop` (not included), float32 [stop - start, 64].
+
+        Raises:
+            IndexError: some of them are not held.
+        """
+        return self._rolling.rows.read(start, stop)
+
+
+def _rows(frames: NDArray[np.float64]) -> NDArray[np.float32]:
+    magnitude = np.abs(np.fft.rfft(frames * _HANN, FFT))
+    return np.log(magnitude @ _FILTERS.T + LOG_OFFSET).astype(np.float32)
