@@ -230,7 +230,8 @@ class PublishConfig:
     """Where the masks go."""
 
     address: str = ""
-    """ZeroMQ address to bind, e.g. tcp://127.0.0.1:5557 or ipc:///run/user/1000/avs.sock; empty for none."""
+    """ZeroMQ address to bind, e.g. tcp://127.0.0.1:5557 or ipc:///run/user/1000/avs.sock; empty for none.
+    `--publish ADDRESS` for short."""
     encoding: Encoding = Encoding.PACKBITS_ZLIB
     """How mask pixels are packed."""
     confidence: bool = True

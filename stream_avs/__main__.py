@@ -1,0 +1,5 @@
+"""`python -m stream_avs` is `stream-avs`."""
+
+from stream_avs.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,148 @@
+"""`stream-avs bench`: what the pipeline adds to a mask's age, slow readers, and a long run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from stream_avs.benchmarks.machine import this_machine
+from stream_avs.benchmarks.overhead import Overhead, Reader, measure_overhead
+from stream_avs.benchmarks.soak import Soak, run_soak
+from stream_avs.config import ModelConfig, PublishConfig, RunConfig, require
+from stream_avs.errors import PublishError
+from stream_avs.models.registry import load_model
+
+BUNDLED_CLIP = "assets/talkers.mp4"
+MAX_ADDED_P50_MS, MAX_ADDED_P99_MS, MAX_SLOW_AGE_MS = 3.0, 10.0, 100.0
+
+
+class What(StrEnum):
+    """Which measurement."""
+
+    OVERHEAD = "overhead"  # one reader, 640x480 at 30 Hz
+    READERS = "readers"  # ten readers, one of them at 2 Hz, beside nine without it
+    SOAK = "soak"  # the bundled clip in a loop
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """What to measure and where to put the figures."""
+
+    what: Annotated[tuple[What, ...], tyro.conf.Positional] = (What.OVERHEAD, What.READERS)
+    """overhead, readers and soak; any of them."""
+    duration_s: float = 20.0
+    """Length of each overhead and readers run."""
+    minutes: float = 10.0
+    """Length of the soak."""
+    source: str = ""
+    """File for the soak; empty for the bundled clip."""
+    json: str = ""
+    """Write all figures to this file."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+    def __post_init__(self) -> None:
+        require(self.duration_s >= 2, "duration_s", self.duration_s, "at least 2 s")
+        require(0 < self.minutes <= 10_000, "minutes", self.minutes, "(0, 10000] minutes")
+
+
+def run(argv: list[str]) -> int:
+    """Measure and report; returns 1 if a stated bound is broken, else 0."""
+    config = tyro.cli(BenchConfig, prog="stream-avs bench", args=argv, description=__doc__)
+    if config.json:
+        _check_writable(Path(config.json))
+    console = Console()
+    report: dict[str, Any] = {"machine": asdict(this_machine())}
+    good = True
+    for what in config.what:
+        if what is What.SOAK:
+            soak = _soak(config, console)
+            report["soak"], ok = asdict(soak), soak.passed
+        else:
+            runs, ok = _overhead(what, config, console)
+            report[what.value] = [asdict(r) for r in runs]
+        good = good and ok
+    if config.json:
+        Path(config.json).write_text(json.dumps(report, indent=2) + "\n")
+    return 0 if good else 1
+
+
+def _overhead(what: What, config: BenchConfig, console: Console) -> tuple[list[Overhead], bool]:
+    fast = tuple(Reader(name=f"reader {i}") for i in range(1 if what is What.OVERHEAD else 9))
+    slow = Reader(name="2 Hz reader", pause_s=0.5)
+    line_ups = [fast] if what is What.OVERHEAD else [fast, (*fast, slow)]
+    runs = []
+    for readers in line_ups:
+        with console.status(f"{len(readers)} readers, {config.duration_s:.0f} s"):
+            runs.append(measure_overhead(readers, duration_s=config.duration_s))
+        console.print(_table(runs[-1]))
+    ok = all(
+        r.added.p50_ms <= MAX_ADDED_P50_MS and r.added.p99_ms <= MAX_ADDED_P99_MS
+        for run in runs[: 1 if what is What.OVERHEAD else 0]
+        for r in run.readers
+    )
+    if what is What.READERS:
+        without, with_slow = (_median_p50(run) for run in runs)
+        slow_age = runs[1].readers[-1].age
+        console.print(
+            f"fast readers' median added time: {without:.2f} ms without, {with_slow:.2f} ms with the 2 Hz "
+            f"reader (ratio {with_slow / without:.2f}); masks the 2 Hz reader saw were {slow_age} old"
+        )
+        ok = slow_age.p95_ms <= MAX_SLOW_AGE_MS
+    return runs, ok
+
+
+def _median_p50(run: Overhead) -> float:
+    fast = sorted(r.added.p50_ms for r in run.readers if r.name != "2 Hz reader")
+    return fast[len(fast) // 2]
+
+
+def _table(run: Overhead) -> Table:
+    table = Table(
+        title=f"{run.width_px}x{run.height_px} at {run.fps:g} Hz, {run.masks} masks of {run.captured} frames",
+        title_justify="left",
+    )
+    for column in ("reader", "masks", "added p50", "p99", "max (ms)", "age p50", "p99 (ms)"):
+        table.add_column(column, justify="left" if column == "reader" else "right")
+    for r in run.readers:
+        figures = (r.added.p50_ms, r.added.p99_ms, r.added.max_ms, r.age.p50_ms, r.age.p99_ms)
+        table.add_row(r.name, str(r.added.n), *(f"{f:.2f}" for f in figures))
+    return table
+
+
+def _soak(config: BenchConfig, console: Console) -> Soak:
+    source = config.source or str(files("stream_avs") / BUNDLED_CLIP)
+    publish = PublishConfig(address="tcp://127.0.0.1:*")
+    model = load_model(config.model)
+    with Progress(console=console) as progress:
+        task = progress.add_task(f"soak, {config.minutes:g} min", total=1.0)
+        soak = run_soak(
+            RunConfig(source=source, publish=publish, model=config.model),
+            model,
+            config.minutes,
+            progress=lambda share: progress.update(task, completed=share),
+        )
+    console.print(
+        f"{soak.masks} masks of {soak.captured} frames in {soak.minutes:g} min; age grew "
+        f"{soak.age_growth_ms:+.1f} ms, memory {soak.memory_growth_mb:+.1f} MB; "
+        f"{'passed' if soak.passed else 'FAILED'}; events {soak.counts}"
+    )
+    return soak
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise PublishError(
+            f"cannot write {path}: {error.strerror}", "Choose another --json file"
+        ) from None  # fmt: skip

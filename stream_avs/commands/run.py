@@ -1,0 +1,101 @@
+"""`stream-avs run`: a source in, masks out, until it ends or Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import tyro
+
+from stream_avs.capture.open_source import make_source
+from stream_avs.commands.status_view import StatusView, summary
+from stream_avs.config import RunConfig, load_yaml
+from stream_avs.errors import ConfigError
+from stream_avs.models.registry import load_model
+from stream_avs.pipeline import Pipeline, run_until_done
+from stream_avs.publish.overlay_tap import OverlayTap
+from stream_avs.publish.zeromq import Publisher
+
+DESCRIPTION = """\
+Point a camera, file or stream at the network and publish, for every frame, the pixels that sound.
+
+Settings may come from a YAML file (`--config FILE`) with the same names as the options below; options
+win over the file. `--publish ADDRESS` is short for `--publish.address ADDRESS`.
+"""
+
+
+def run(argv: list[str]) -> int:
+    """Run one live session; returns the exit code."""
+    config = parse(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    source = make_source(config)
+    with ExitStack() as stack:
+        listeners = []
+        publisher = None
+        if config.publish.address:
+            publisher = stack.enter_context(Publisher(config.publish, config.name))
+        overlay = stack.enter_context(OverlayTap(Path(config.overlay))) if config.overlay else None
+        model = load_model(config.model)
+        listeners = [part.publish for part in (publisher, overlay) if part is not None]
+        tap = overlay.wrap if overlay is not None else None
+        pipeline = Pipeline(config, source, model, tuple(listeners), tap)
+        notes = _notes(config)
+        with pipeline, StatusView(f"{config.name} <- {config.source}", notes, enabled=config.status) as view:
+
+            def tick() -> None:
+                readers = publisher.subscribers if publisher is not None else 0
+                view.show(pipeline.snapshot(), pipeline.captured, readers)
+
+            with suppress(KeyboardInterrupt):
+                run_until_done(pipeline, config.duration_s, tick)
+    print(summary(pipeline.snapshot(), pipeline.captured), file=sys.stderr)
+    if overlay is not None:
+        print(overlay.report(), file=sys.stderr)
+    return 0
+
+
+def parse(argv: list[str]) -> RunConfig:
+    """Build the configuration from the command line and, with `--config`, a YAML file.
+
+    Raises:
+        ConfigError: the file or a value is wrong.
+    """
+    argv = ["--publish.address" if a == "--publish" else a for a in argv]
+    argv = [a.replace("--publish=", "--publish.address=", 1) for a in argv]
+    path, argv = _take(argv, "--config")
+    default: RunConfig | None = None
+    if path is not None:
+        source, _ = _take(argv, "--source")
+        default = load_yaml(Path(path), RunConfig, **({} if source is None else {"source": source}))
+    if default is None:
+        return tyro.cli(RunConfig, prog="stream-avs run", args=argv, description=DESCRIPTION)
+    return tyro.cli(RunConfig, prog="stream-avs run", args=argv, description=DESCRIPTION, default=default)
+
+
+def _take(argv: list[str], flag: str) -> tuple[str | None, list[str]]:
+    """Return the value of `flag` and the other arguments."""
+    for i, argument in enumerate(argv):
+        if argument == flag:
+            if i + 1 == len(argv):
+                raise ConfigError(f"{flag} has no value", f"Give it as {flag} VALUE")
+            return argv[i + 1], argv[:i] + argv[i + 2 :]
+        if argument.startswith(flag + "="):
+            return argument[len(flag) + 1 :], argv[:i] + argv[i + 1 :]
+    return None, argv
+
+
+def _notes(config: RunConfig) -> tuple[str, ...]:
+    notes = []
+    if config.publish.address:
+        hint = f"stream-avs subscribe {config.publish.address} --stream {config.name}"
+        notes.append(f"masks on {config.publish.address}; to see them: {hint}")
+    if config.overlay:
+        notes.append(f"overlay video to {config.overlay}")
+    notes.append("Ctrl-C ends")
+    return tuple(notes)
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt

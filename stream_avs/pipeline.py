@@ -1,0 +1,190 @@
+"""The whole live path of one stream, wired: source -> rings -> join -> session -> whoever listens.
+
+source ──► Intake ──► FrameRing, AudioRing ──► Join ──► Worker(Session) ──► on_result
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from stream_avs.capture.base import Sink, Source, SourceInfo
+from stream_avs.clock import monotonic_ns
+from stream_avs.config import Pace, Policy, RunConfig
+from stream_avs.engine.intake import Intake
+from stream_avs.engine.session import Session
+from stream_avs.engine.statistics import Snapshot, Statistics
+from stream_avs.engine.worker import Worker
+from stream_avs.errors import ConfigError
+from stream_avs.ledger import Ledger
+from stream_avs.models.base import AnyModel
+from stream_avs.timing.audio_ring import AudioRing
+from stream_avs.timing.frame_ring import FrameRing
+from stream_avs.timing.join import Join
+from stream_avs.types import NS_PER_MS, NS_PER_S, Event, MaskResult
+
+ResultListener = Callable[[MaskResult], None]
+
+
+class Pipeline:
+    """One stream from source to results; a context manager.
+
+    Args:
+        config: the session's settings.
+        source: opened by `start`.
+        model: shared with other pipelines if need be.
+        listeners: called in order with each result on the worker thread; must not block.
+        tap: wraps the sink the source writes to, e.g. to record what was captured.
+
+    Raises:
+        ConfigError: `every` was asked of a live source.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        source: Source,
+        model: AnyModel,
+        listeners: tuple[ResultListener, ...] = (),
+        tap: Callable[[Sink], Sink] | None = None,
+    ) -> None:
+        self.ledger = Ledger()
+        self.statistics = Statistics()
+        self._config = config
+        self._source = source
+        self._listeners = listeners
+        self._tap = tap
+        self._frames = FrameRing(config.window.frame_slots, self.ledger)
+        self._audio = AudioRing(model.sample_rate_hz, config.window.audio_buffer_s, self.ledger)
+        self._session = Session(
+            model,
+            stream=config.name,
+            ledger=self.ledger,
+            timeshift_cam_mic_ns=round(config.window.timeshift_cam_mic_s * NS_PER_S),
+        )
+        self._context_s = model.context_s
+        self._intake: Intake | None = None
+        self._worker: Worker | None = None
+        self._ages_from_arrival = False
+        self.info: SourceInfo | None = None
+
+    def start(self) -> SourceInfo:
+        """Open the source and begin.
+
+        Raises:
+            SourceError: the source cannot be opened.
+            ConfigError: the policy does not fit the source.
+        """
+        info = self._source.open()
+        try:
+            policy = choose_policy(self._config.policy, info, self._config.media.pace)
+        except ConfigError:
+            self._source.stop()
+            raise
+        # A file played fast has stamps ahead of the clock; its age counts from when it was read.
+        self._ages_from_arrival = not info.live and self._config.media.pace is Pace.FAST
+        self._intake = Intake(self._frames, self._audio, policy, self.ledger)
+        join = Join(
+            self._frames,
+            self._audio,
+            self._config.window,
+            context_s=self._context_s,
+            policy=policy,
+            clock=monotonic_ns,
+            ledger=self.ledger,
+        )
+        self._worker = Worker(self._intake, join, self._session, self._hand_on, self.ledger)
+        self._worker.start()
+        self._source.start(self._tap(self._intake) if self._tap else self._intake)
+        self.info = info
+        return info
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for the end of the stream; True once everything is done.
+
+        Raises:
+            StreamAvsError: the source or the model failed.
+        """
+        if self._worker is None or self._intake is None:
+            raise RuntimeError("wait() before start()")
+        if not self._worker.done.wait(timeout_s):
+            return False
+        error = self._worker.error or self._intake.error
+        if error is not None:
+            raise error
+        return True
+
+    def stop(self) -> None:
+        """End capture, then the worker; frames that still waited are counted."""
+        if self._intake is not None:
+            self._intake.stop()
+        self._source.stop()
+        if self._worker is not None:
+            self._worker.stop()
+            self.ledger.record(
+                Event.SHUTDOWN, monotonic_ns(), "still waiting at the end", count=len(self._frames.unserved())
+            )
+
+    def reset(self, reason: str = "request") -> None:
+        """Clear the carried state before the next window."""
+        self._session.reset(reason)
+
+    @property
+    def captured(self) -> int:
+        """Frames taken from the source so far."""
+        return self._intake.captured if self._intake else 0
+
+    def snapshot(self) -> Snapshot:
+        """Rate, age, drops and what sounds, now."""
+        return self.statistics.snapshot(monotonic_ns(), self.ledger.counts())
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _hand_on(self, result: MaskResult) -> None:
+        for listener in self._listeners:
+            listener(result)
+        since_ns = result.arrival_ns if self._ages_from_arrival else result.stamp_ns
+        now_ns = monotonic_ns()
+        self.statistics.observe(result, (now_ns - since_ns) / NS_PER_MS, now_ns)
+
+
+def choose_policy(asked: Policy, info: SourceInfo, pace: Pace) -> Policy:
+    """Resolve `auto`: `every` for a file played fast, `freshest` for all else.
+
+    Raises:
+        ConfigError: `every` for a live source, which cannot be asked to wait.
+    """
+    if asked is Policy.EVERY and info.live:
+        raise ConfigError(
+            f"policy 'every' does not fit {info.name}, which cannot wait", "Use --policy freshest, or a file"
+        )
+    if asked is not Policy.AUTO:
+        return asked
+    return Policy.EVERY if not info.live and pace is Pace.FAST else Policy.FRESHEST
+
+
+def run_until_done(
+    pipeline: Pipeline,
+    duration_s: float = 0.0,
+    tick: Callable[[], None] = lambda: None,
+    tick_s: float = 0.25,
+) -> None:
+    """Start, call `tick` now and then, and return at the end of the stream or of `duration_s`.
+
+    Raises:
+        StreamAvsError: the source or the model failed.
+        KeyboardInterrupt: passed on, with the pipeline still to be stopped by its `with`.
+    """
+    pipeline.start()
+    end_s = time.monotonic() + duration_s if duration_s > 0 else float("inf")
+    while not pipeline.wait(max(0.0, min(tick_s, end_s - time.monotonic()))):
+        tick()
+        if time.monotonic() >= end_s:
+            return
