@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     name, *rest = arguments
     try:
         if name not in COMMANDS:
-            raise ConfigError(f"unknown command {name!r}", nearest(name, COMMANDS).capitalize())
+            raise ConfigError(f"unknown command {name!r}", nearest(name, COMMANDS))
         run = import_module(f"stream_avs.commands.{name}").run
         return int(run(rest))
     except StreamAvsError as error:

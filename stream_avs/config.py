@@ -314,7 +314,7 @@ def from_mapping(raw: object, cls: type[T], where: str = "") -> T:
     for key, value in raw.items():
         name = f"{where}{key}"
         if key not in fields:
-            raise ConfigError(f"unknown key {name!r}", nearest(str(key), fields).capitalize())
+            raise ConfigError(f"unknown key {name!r}", nearest(str(key), fields))
         hint = _without_none(hints[key])
         if dataclasses.is_dataclass(hint):
             values[key] = from_mapping(value, hint, f"{name}.")  # type: ignore[arg-type]

@@ -78,10 +78,10 @@ class MissingPackageError(StreamAvsError):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """Return a hint such as ``did you mean 'stream'?`` or the list of choices when nothing is near."""
+    """Return a hint such as ``Did you mean 'stream'?`` or the list of choices when nothing is near."""
     choices = sorted(choices)
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(choices)}"
+    return f"Did you mean '{close[0]}'?" if close else f"Valid: {', '.join(choices)}"
 
 
 def missing_package(package: str, extra: str, *, debian: str = "") -> MissingPackageError:
