@@ -1,0 +1,318 @@
+"""The whole network: encoders, EIM, Transformer encoder, query generator, decoder, head (Fig. 2).
+
+`encode` looks at each frame alone, so its result can be kept while a window slides; `forward` is
+training and evaluation on whole windows. The steps of a live stream are in `step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from stream_avs.models.attention import Mlp, frame_mask
+from stream_avs.models.ccformer.config import CCFormerConfig, ContrastPartner, Mode
+from stream_avs.models.ccformer.contrastive import BimodalContrast
+from stream_avs.models.ccformer.early_integration import Context, EarlyIntegrationModule
+from stream_avs.models.ccformer.encoders import (
+    as_audio_encoder,
+    as_image_encoder,
+    build_audio_encoder,
+    build_image_encoder,
+)
+from stream_avs.models.ccformer.multi_query_decoder import MultiQueryDecoder, VisualMemory
+from stream_avs.models.ccformer.pixel_encoder import TransformerEncoder
+from stream_avs.models.ccformer.position import sine_position
+from stream_avs.models.ccformer.query_generator import IntraFrameQueries
+from stream_avs.models.ccformer.segmentation_head import SegmentationHead
+from stream_avs.models.deformable_attention import Size
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """Each frame's picture and sound, projected to width d; no frame has met another yet.
+
+    Attributes:
+        visual: per scale, fine to coarse, [B, T, h * w, d].
+        audio: [B, T, M, d], M tokens per frame (1 with VGGish).
+    """
+
+    visual: list[Tensor]
+    audio: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Integrated:
+    """What EIM and the Transformer encoder make of some frames.
+
+    Attributes:
+        finest: [B * T, cells, d], the enhanced finest scale, which by-passes the encoder.
+        memory: of the B * T frames, the coarser scales.
+        audio: [B, T, M, d], enhanced.
+        visual_mean: [B, T, d], enhanced largest scale averaged over space.
+    """
+
+    finest: Tensor
+    memory: VisualMemory
+    audio: Tensor
+    visual_mean: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class CCFormerOutput:
+    """What `CCFormer.forward` returns.
+
+    Attributes:
+        masks: after each decoder layer (or the last only) logits [B, T, classes, H, W]; the last
+            entry is the result. One class: sigmoid; several: softmax, class 0 is background.
+        sounding: [B, T], logit that anything visible sounds.
+        queries: [B, N, d], the inter-frame queries that leave the window, to be carried.
+        contrast: unit vectors [B, T, d] of original audio and of its partner for BCL, or None.
+    """
+
+    masks: list[Tensor]
+    sounding: Tensor
+    queries: Tensor
+    contrast: tuple[Tensor, Tensor] | None
+
+
+class CCFormer(nn.Module):
+    """Frames and their audio in, masks out.
+
+    Args:
+        config: every dimension and switch.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: CCFormerConfig) -> None:
+        super().__init__()
+        self.config = config
+        d = config.d
+        self.image_encoder = build_image_encoder(config.image_encoder)
+        self.audio_encoder = build_audio_encoder(config.audio_encoder)
+        image, audio = as_image_encoder(self.image_encoder), as_audio_encoder(self.audio_encoder)
+        self.strides = tuple(image.strides)
+        self.audio_shape = tuple(audio.input_shape)
+        self.audio_tokens = audio.tokens
+
+        self.audio_projection = nn.Linear(audio.channels, d)
+        self.visual_projection = nn.ModuleList(_projection(c, d, 1) for c in image.channels)
+        if config.extra_level:
+            self.visual_projection.append(_projection(image.channels[-1], d, 3))
+        levels = len(self.visual_projection) - 1  # the finest by-passes the Transformer encoder
+
+        self.eim = EarlyIntegrationModule(config)
+        self.encoder = TransformerEncoder(config, levels)
+        self.query_generator = IntraFrameQueries(config)
+        self.decoder = MultiQueryDecoder(config, levels)
+        self.head = SegmentationHead(config, self.strides)
+        self.sounding = Mlp(2 * d, d, 1) if config.sounding else None
+        self.contrast = None if config.contrast is ContrastPartner.NONE else BimodalContrast(d)
+        for name, value in (("mean", _IMAGENET_MEAN), ("std", _IMAGENET_STD)):
+            self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
+
+    # ---------------------------------------------------------------- each frame alone
+
+    def sizes(self, height: int, width: int) -> list[Size]:
+        """(h, w) of every scale for images of this size, fine to coarse."""
+        sizes = [(-(-height // s), -(-width // s)) for s in self.strides]
+        if self.config.extra_level:
+            h, w = sizes[-1]
+            sizes.append(((h + 1) // 2, (w + 1) // 2))
+        return sizes
+
+    def encode(self, frames: Tensor, audio: Tensor) -> Features:
+        """Run the encoders and project.
+
+        Args:
+            frames: float [B, T, 3, H, W], RGB in 0..1.
+            audio: [B, T, *audio_shape], log-mel of each frame's context.
+        """
+        B, T = frames.shape[:2]
+        images = (frames.flatten(0, 1) - self.mean) / self.std
+        maps = as_image_encoder(self.image_encoder)(images)
+        if self.config.extra_level:
+            maps = [*maps, maps[-1]]
+        visual = [
+            projection(x).flatten(2).transpose(1, 2).unflatten(0, (B, T))
+            for projection, x in zip(self.visual_projection, maps, strict=True)
+        ]
+        tokens = as_audio_encoder(self.audio_encoder)(audio.flatten(0, 1))
+        tokens = tokens.unsqueeze(1) if tokens.dim() == 2 else tokens  # [B * T, M, C]
+        return Features(visual=visual, audio=self.audio_projection(tokens).unflatten(0, (B, T)))
+
+    def positions(self, sizes: Sequence[Size], like: Tensor) -> list[Tensor]:
+        """Position code of every scale, [h * w, d]."""
+        return [sine_position(h, w, self.config.d, like=like) for h, w in sizes]
+
+    # ---------------------------------------------------------------- where frames mix
+
+    def time_mask(self, frames: int, like: Tensor) -> Tensor | None:
+        """Which frames a frame may look at: bool [T, T], or None for all."""
+        if self.config.mode is Mode.WINDOW:
+            return None
+        return frame_mask(frames, self.config.frames, device=like.device)
+
+    def integrate(
+        self, features: Features, context: Context, sizes: Sequence[Size], mask: Tensor | None
+    ) -> Integrated:
+        """Early integration, then the Transformer encoder.
+
+        Args:
+            features: the T frames that look.
+            context: the S frames they look at.
+            sizes: (h, w) of every scale.
+            mask: bool [..., T, S] over frames, or None.
+        """
+        visual, audio = self.eim(features.visual, features.audio, context, mask)
+        finest, *coarser = [tokens.flatten(0, 1) for tokens in visual]  # [B * T, h * w, d]
+        tokens = self.encoder(coarser, context.position[1:], sizes[1:])
+        memory = VisualMemory(tokens=tokens, sizes=sizes[1:])
+        return Integrated(finest=finest, memory=memory, audio=audio, visual_mean=visual[0].mean(2))
+
+    def intra_queries(self, audio: Tensor) -> Tensor:
+        """Intra-frame queries [B, T, N, d] from enhanced audio [B, T, M, d]."""
+        return self.query_generator(audio.flatten(0, 1)).unflatten(0, audio.shape[:2])
+
+    # ---------------------------------------------------------------- masks
+
+    def mask_feature(
+        self,
+        finest: Tensor,
+        memory: VisualMemory,
+        audio: Tensor,
+        sizes: Sequence[Size],
+        positions: Sequence[Tensor],
+    ) -> Tensor:
+        """Cross-modal FPN over enhanced finest scale, encoder output and original audio.
+
+        Args:
+            finest: [F, h * w, d].
+            memory: of the same F frames.
+            audio: [F, M, d], original.
+            sizes: (h, w) of every scale.
+            positions: [h * w, d] of every scale.
+
+        Returns:
+            [F, d, h, w] at the finest scale.
+        """
+        levels = [finest, *memory.tokens.split([h * w for h, w in memory.sizes], dim=1)]
+        scales = len(self.strides)  # an extra level has no place in the pyramid
+        maps = [x.transpose(1, 2).unflatten(2, size) for x, size in zip(levels, sizes, strict=True)]
+        return self.head.mask_feature(maps[:scales], positions[:scales], audio)
+
+    def sounding_logit(self, queries: Tensor, audio: Tensor, mask: Tensor) -> Tensor:
+        """Logit that anything visible sounds.
+
+        Args:
+            queries: [F, N, d], combined.
+            audio: [F, M, d], enhanced.
+            mask: [F, classes, h, w], logits; decides alone when the network has no sounding score.
+
+        Returns:
+            [F].
+        """
+        if self.sounding is not None:
+            return self.sounding(torch.cat([queries.mean(1), audio.mean(1)], dim=-1)).squeeze(-1)
+        if mask.shape[1] > 1:
+            mask = mask[:, 1:].amax(1) - mask[:, 0]
+        return mask.flatten(1).amax(1)
+
+    # ---------------------------------------------------------------- whole windows
+
+    def forward(
+        self,
+        frames: Tensor,
+        audio: Tensor,
+        queries: Tensor | None = None,
+        reset: Tensor | None = None,
+        *,
+        every_layer: bool = True,
+    ) -> CCFormerOutput:
+        """Segment all frames of a window, or in causal mode of a whole stream.
+
+        Args:
+            frames: float [B, T, 3, H, W], RGB in 0..1; consecutive, any T.
+            audio: [B, T, *audio_shape], log-mel of each frame's context.
+            queries: [B, N, d] that left the previous window, or None; used if `config.carry`.
+            reset: bool [B], True starts from the learned queries; None for none.
+            every_layer: masks of every decoder layer (deep supervision) instead of the last alone.
+        """
+        B, T = frames.shape[:2]
+        sizes = self.sizes(frames.shape[-2], frames.shape[-1])
+        features = self.encode(frames, audio)
+        positions = self.positions(sizes, features.audio)
+        mask = self.time_mask(T, features.audio)
+        context = Context(visual=features.visual, position=positions, audio=features.audio)
+        integrated = self.integrate(features, context, sizes, mask)
+
+        path = self.decoder.intra_path(self.intra_queries(integrated.audio), integrated.memory, mask)
+        inter, leaving = self._inter_frame(path.heard, queries, reset, (B, T))
+        combined = [
+            intra if inter is None else intra + inter[i]  # eq 10
+            for i, intra in enumerate(path.layers)
+        ]
+
+        feature = self.mask_feature(
+            integrated.finest, integrated.memory, features.audio.flatten(0, 1), sizes, positions
+        )
+        reference = self.decoder.reference_points()
+        chosen = range(len(combined)) if every_layer else [len(combined) - 1]
+        masks = [self.head(combined[i].flatten(0, 1), reference, feature, i) for i in chosen]
+        sounding = self.sounding_logit(combined[-1].flatten(0, 1), integrated.audio.flatten(0, 1), masks[-1])
+        return CCFormerOutput(
+            masks=[m.unflatten(0, (B, T)) for m in masks],
+            sounding=sounding.unflatten(0, (B, T)),
+            queries=leaving,
+            contrast=self._contrast(features, integrated),
+        )
+
+    def _inter_frame(
+        self,
+        heard: Sequence[Tensor],
+        carried: Tensor | None,
+        reset: Tensor | None,
+        shape: tuple[int, int],
+    ) -> tuple[list[Tensor] | None, Tensor]:
+        """Inter-frame queries after each decoder layer [B, 1 or T, N, d], and those that leave [B, N, d]."""
+        (B, T), decoder, config = shape, self.decoder, self.config
+        if not config.iti:
+            return None, self.query_generator.learnable.new_zeros(B, config.queries, config.d)
+        start = decoder.start(carried, reset, B)
+        if config.mode is Mode.WINDOW:
+            inter = decoder.inter_path(start[:, None], heard, None)
+            return inter, inter[-1][:, 0]
+        mask = frame_mask(T, config.frames, device=start.device)
+        if not config.carry:
+            inter = decoder.inter_path(start[:, None].expand(-1, T, -1, -1), heard, mask)
+            return inter, inter[-1][:, -1]
+        per_frame = []
+        for t in range(T):
+            recent = slice(max(0, t + 1 - config.frames), t + 1)
+            per_frame.append(decoder.inter_path(start[:, None], [x[:, recent] for x in heard], None))
+            start = decoder.start(per_frame[-1][-1][:, 0], None, B)
+        inter = [torch.cat(layer, dim=1) for layer in zip(*per_frame, strict=True)]
+        return inter, inter[-1][:, -1]
+
+    def _contrast(self, features: Features, integrated: Integrated) -> tuple[Tensor, Tensor] | None:
+        if self.contrast is None:
+            return None
+        partner = {
+            ContrastPartner.ENHANCED_AUDIO: lambda: integrated.audio.mean(2),
+            ContrastPartner.ORIGINAL_VISUAL: lambda: features.visual[0].mean(2),
+            ContrastPartner.ENHANCED_VISUAL: lambda: integrated.visual_mean,
+        }[self.config.contrast]()
+        return self.contrast(features.audio.mean(2), partner)
+
+
+def _projection(channels: int, d: int, kernel: int) -> nn.Sequential:
+    """To width d; a kernel of 3 also halves the map."""
+    conv = nn.Conv2d(channels, d, kernel, stride=1 if kernel == 1 else 2, padding=kernel // 2)
+    return nn.Sequential(conv, nn.GroupNorm(32, d))

@@ -1,0 +1,147 @@
+"""The total loss (CCFormer eq 13): masks of every decoder layer, plus BCL, plus what the project adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from stream_avs.config import require
+from stream_avs.models.ccformer.ccformer import CCFormerOutput
+from stream_avs.models.ccformer.contrastive import contrastive_loss
+
+_DICE_FLOOR = 0.002
+"""Keeps the dice quotient finite when mask and prediction are both empty."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weight of each term; 0 leaves it out. The defaults are the paper's for S4 and MS3."""
+
+    dice: float = 1.0
+    """Dice on the probability that a pixel sounds."""
+    cross_entropy: float = 0.0
+    """Per-pixel cross-entropy: binary with one class, over the classes otherwise."""
+    contrast: float = 0.1
+    """BCL, the paper's lambda."""
+    sounding: float = 0.0
+    """Binary cross-entropy of the sounding score (not in the paper)."""
+
+    def __post_init__(self) -> None:
+        for name in ("dice", "cross_entropy", "contrast", "sounding"):
+            require(getattr(self, name) >= 0, f"loss.{name}", getattr(self, name), "0 or more")
+
+
+OBJECT_LOSS = LossConfig()
+"""S4 and MS3: dice and contrast."""
+SEMANTIC_LOSS = LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0)
+"""AVSS: cross-entropy alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What the frames of a batch should look like.
+
+    Attributes:
+        masks: int64 [B, T, H, W]: class ids, 0 = not sounding; 0 / 1 with one class. Frames
+            without a label may hold anything.
+        labelled: bool [B, T], frames that have a mask (S4 trains on the first frame of five).
+        valid: bool [B, T], frames that are real and not padding (AVSS pads to ten).
+    """
+
+    masks: Tensor
+    labelled: Tensor
+    valid: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """The total and its terms, each before its weight; scalars, zero for a term left out.
+
+    Attributes:
+        total: weighted sum, to be minimised.
+        dice: summed over decoder layers, as are the masks' other terms.
+        cross_entropy: see `LossConfig`.
+        contrast: see `LossConfig`.
+        sounding: see `LossConfig`.
+    """
+
+    total: Tensor
+    dice: Tensor
+    cross_entropy: Tensor
+    contrast: Tensor
+    sounding: Tensor
+
+
+def dice_loss(probability: Tensor, target: Tensor) -> Tensor:
+    """1 - 2 sum(p g) / (sum(p^2) + sum(g^2)) for each frame (V-Net's form).
+
+    An empty target gives 1 whatever is predicted, so dice alone never teaches silence.
+
+    Args:
+        probability: [F, H, W], 0..1.
+        target: float [F, H, W], 0 or 1.
+
+    Returns:
+        [F], 0 (equal) to 1 (disjoint).
+    """
+    overlap = (probability * target).sum((-2, -1))
+    total = probability.square().sum((-2, -1)) + target.square().sum((-2, -1))
+    return 1 - 2 * overlap / (total + _DICE_FLOOR)
+
+
+def total_loss(output: CCFormerOutput, targets: Targets, config: LossConfig) -> Losses:
+    """Compute eq 13.
+
+    Only labelled frames enter the mask and sounding terms; all valid frames enter BCL.
+
+    Args:
+        output: of `CCFormer.forward` with every layer.
+        targets: on the same device.
+        config: weights.
+    """
+    zero = output.sounding.new_zeros((), dtype=torch.float32)
+    labelled = targets.labelled & targets.valid
+    dice = cross_entropy = contrast = sounding = zero
+    if bool(labelled.any()):
+        masks = targets.masks[labelled]  # [F, H, W]
+        for layer in output.masks:
+            logits = _resized(layer[labelled].float(), masks)
+            if config.dice:
+                dice = dice + dice_loss(sounding_probability(logits), (masks > 0).float()).mean()
+            if config.cross_entropy:
+                cross_entropy = cross_entropy + _cross_entropy(logits, masks)
+        if config.sounding:
+            sounds = (masks > 0).flatten(1).any(1).float()
+            sounding = F.binary_cross_entropy_with_logits(output.sounding[labelled].float(), sounds)
+    if config.contrast and output.contrast is not None:
+        contrast = contrastive_loss(*output.contrast, valid=targets.valid)
+    total = (
+        config.dice * dice
+        + config.cross_entropy * cross_entropy
+        + config.contrast * contrast
+        + config.sounding * sounding
+    )
+    return Losses(total=total, dice=dice, cross_entropy=cross_entropy, contrast=contrast, sounding=sounding)
+
+
+def sounding_probability(logits: Tensor) -> Tensor:
+    """Probability that a pixel sounds: [F, classes, H, W] -> [F, H, W]."""
+    if logits.shape[1] == 1:
+        return logits[:, 0].sigmoid()
+    return 1 - logits.softmax(1)[:, 0]
+
+
+def _cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
+    if logits.shape[1] == 1:
+        return F.binary_cross_entropy_with_logits(logits[:, 0], (masks > 0).float())
+    return F.cross_entropy(logits, masks)
+
+
+def _resized(logits: Tensor, masks: Tensor) -> Tensor:
+    """Logits at the size of the labels."""
+    if logits.shape[-2:] == masks.shape[-2:]:
+        return logits
+    return F.interpolate(logits, size=masks.shape[-2:], mode="bilinear", align_corners=False)
