@@ -46,7 +46,11 @@ class MultiHeadAttention(nn.Module):
         Returns:
             [B, Q, d].
         """
-        q, k, v = (self._split(p(x)) for p, x in ((self.query, query), (self.key, key), (self.value, value)))
+        return self.attend(query, self.key(key), self.value(value), mask)
+
+    def attend(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """As `forward`, with keys and values that went through `key` and `value` before."""
+        q, k, v = self._split(self.query(query)), self._split(keys), self._split(values)
         if mask is not None and mask.dim() == 3:
             mask = mask.unsqueeze(1)  # [B, 1, Q, K]
         dropout = self.dropout if self.training else 0.0

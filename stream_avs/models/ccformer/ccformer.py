@@ -40,10 +40,12 @@ class Features:
     Attributes:
         visual: per scale, fine to coarse, [B, T, h * w, d].
         audio: [B, T, M, d], M tokens per frame (1 with VGGish).
+        sizes: (h, w) of every scale.
     """
 
     visual: list[Tensor]
     audio: Tensor
+    sizes: list[Size]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +53,31 @@ class Integrated:
     """What EIM and the Transformer encoder make of some frames.
 
     Attributes:
-        finest: [B * T, cells, d], the enhanced finest scale, which by-passes the encoder.
-        memory: of the B * T frames, the coarser scales.
+        finest: [B, T, h * w, d], the enhanced finest scale, which by-passes the encoder.
+        coarser: [B, T, sum(h * w), d], the other scales, enhanced and encoded.
         audio: [B, T, M, d], enhanced.
-        visual_mean: [B, T, d], enhanced largest scale averaged over space.
+        sizes: (h, w) of every scale.
     """
 
     finest: Tensor
-    memory: VisualMemory
+    coarser: Tensor
     audio: Tensor
-    visual_mean: Tensor
+    sizes: list[Size]
+
+    @property
+    def memory(self) -> VisualMemory:
+        """The coarser scales of the B * T frames, for the decoder."""
+        return VisualMemory(tokens=self.coarser.flatten(0, 1), sizes=self.sizes[1:])
+
+    def newest(self) -> Integrated:
+        """The last frame alone."""
+        last = slice(-1, None)
+        return Integrated(
+            finest=self.finest[:, last],
+            coarser=self.coarser[:, last],
+            audio=self.audio[:, last],
+            sizes=self.sizes,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,15 +135,7 @@ class CCFormer(nn.Module):
         for name, value in (("mean", _IMAGENET_MEAN), ("std", _IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
 
-    # ---------------------------------------------------------------- each frame alone
-
-    def sizes(self, height: int, width: int) -> list[Size]:
-        """(h, w) of every scale for images of this size, fine to coarse."""
-        sizes = [(-(-height // s), -(-width // s)) for s in self.strides]
-        if self.config.extra_level:
-            h, w = sizes[-1]
-            sizes.append(((h + 1) // 2, (w + 1) // 2))
-        return sizes
+    # each frame alone
 
     def encode(self, frames: Tensor, audio: Tensor) -> Features:
         """Run the encoders and project.
@@ -136,77 +145,80 @@ class CCFormer(nn.Module):
             audio: [B, T, *audio_shape], log-mel of each frame's context.
         """
         B, T = frames.shape[:2]
-        images = (frames.flatten(0, 1) - self.mean) / self.std
-        maps = as_image_encoder(self.image_encoder)(images)
+        maps = as_image_encoder(self.image_encoder)((frames.flatten(0, 1) - self.mean) / self.std)
         if self.config.extra_level:
             maps = [*maps, maps[-1]]
-        visual = [
-            projection(x).flatten(2).transpose(1, 2).unflatten(0, (B, T))
-            for projection, x in zip(self.visual_projection, maps, strict=True)
-        ]
+        projected = [p(x) for p, x in zip(self.visual_projection, maps, strict=True)]  # [B * T, d, h, w]
         tokens = as_audio_encoder(self.audio_encoder)(audio.flatten(0, 1))
         tokens = tokens.unsqueeze(1) if tokens.dim() == 2 else tokens  # [B * T, M, C]
-        return Features(visual=visual, audio=self.audio_projection(tokens).unflatten(0, (B, T)))
+        return Features(
+            visual=[x.flatten(2).transpose(1, 2).unflatten(0, (B, T)) for x in projected],
+            audio=self.audio_projection(tokens).unflatten(0, (B, T)),
+            sizes=self.sizes(frames.shape[-2], frames.shape[-1]),
+        )
 
-    def positions(self, sizes: Sequence[Size], like: Tensor) -> list[Tensor]:
-        """Position code of every scale, [h * w, d]."""
-        return [sine_position(h, w, self.config.d, like=like) for h, w in sizes]
+    def sizes(self, height: int, width: int) -> list[Size]:
+        """(h, w) of every scale for images of this size, fine to coarse."""
+        sizes = [(-(-height // s), -(-width // s)) for s in self.strides]
+        if self.config.extra_level:
+            h, w = sizes[-1]
+            sizes.append(((h + 1) // 2, (w + 1) // 2))
+        return sizes
 
-    # ---------------------------------------------------------------- where frames mix
+    def offer(self, features: Features) -> Context:
+        """What other frames look at in EIM; each frame on its own."""
+        return self.eim.offer(features.visual, features.audio, self._positions(features))
 
-    def time_mask(self, frames: int, like: Tensor) -> Tensor | None:
+    # where frames mix
+
+    def time_mask(self, frames: int, device: torch.device) -> Tensor | None:
         """Which frames a frame may look at: bool [T, T], or None for all."""
         if self.config.mode is Mode.WINDOW:
             return None
-        return frame_mask(frames, self.config.frames, device=like.device)
+        return frame_mask(frames, self.config.frames, device=device)
 
-    def integrate(
-        self, features: Features, context: Context, sizes: Sequence[Size], mask: Tensor | None
-    ) -> Integrated:
+    def integrate(self, features: Features, context: Context, mask: Tensor | None) -> Integrated:
         """Early integration, then the Transformer encoder.
 
         Args:
             features: the T frames that look.
-            context: the S frames they look at.
-            sizes: (h, w) of every scale.
+            context: `offer` of the S frames they look at.
             mask: bool [..., T, S] over frames, or None.
         """
-        visual, audio = self.eim(features.visual, features.audio, context, mask)
-        finest, *coarser = [tokens.flatten(0, 1) for tokens in visual]  # [B * T, h * w, d]
-        tokens = self.encoder(coarser, context.position[1:], sizes[1:])
-        memory = VisualMemory(tokens=tokens, sizes=sizes[1:])
-        return Integrated(finest=finest, memory=memory, audio=audio, visual_mean=visual[0].mean(2))
+        positions = self._positions(features)
+        visual, audio = self.eim(features.visual, features.audio, positions, context, mask)
+        coarser = [tokens.flatten(0, 1) for tokens in visual[1:]]  # [B * T, h * w, d]
+        encoded = self.encoder(coarser, positions[1:], features.sizes[1:])
+        return Integrated(
+            finest=visual[0],
+            coarser=encoded.unflatten(0, audio.shape[:2]),
+            audio=audio,
+            sizes=features.sizes,
+        )
 
     def intra_queries(self, audio: Tensor) -> Tensor:
         """Intra-frame queries [B, T, N, d] from enhanced audio [B, T, M, d]."""
         return self.query_generator(audio.flatten(0, 1)).unflatten(0, audio.shape[:2])
 
-    # ---------------------------------------------------------------- masks
+    # masks
 
-    def mask_feature(
-        self,
-        finest: Tensor,
-        memory: VisualMemory,
-        audio: Tensor,
-        sizes: Sequence[Size],
-        positions: Sequence[Tensor],
-    ) -> Tensor:
-        """Cross-modal FPN over enhanced finest scale, encoder output and original audio.
+    def mask_feature(self, integrated: Integrated, audio: Tensor) -> Tensor:
+        """Cross-modal FPN over the enhanced finest scale, the encoded coarser ones and original audio.
 
         Args:
-            finest: [F, h * w, d].
-            memory: of the same F frames.
-            audio: [F, M, d], original.
-            sizes: (h, w) of every scale.
-            positions: [h * w, d] of every scale.
+            integrated: of B * T = F frames.
+            audio: original, [B, T, M, d].
 
         Returns:
             [F, d, h, w] at the finest scale.
         """
-        levels = [finest, *memory.tokens.split([h * w for h, w in memory.sizes], dim=1)]
         scales = len(self.strides)  # an extra level has no place in the pyramid
+        sizes = integrated.sizes
+        finest, memory = integrated.finest.flatten(0, 1), integrated.memory
+        levels = [finest, *memory.tokens.split([h * w for h, w in memory.sizes], dim=1)]
         maps = [x.transpose(1, 2).unflatten(2, size) for x, size in zip(levels, sizes, strict=True)]
-        return self.head.mask_feature(maps[:scales], positions[:scales], audio)
+        positions = [sine_position(h, w, self.config.d, like=audio) for h, w in sizes]
+        return self.head.mask_feature(maps[:scales], positions[:scales], audio.flatten(0, 1))
 
     def sounding_logit(self, queries: Tensor, audio: Tensor, mask: Tensor) -> Tensor:
         """Logit that anything visible sounds.
@@ -225,7 +237,7 @@ class CCFormer(nn.Module):
             mask = mask[:, 1:].amax(1) - mask[:, 0]
         return mask.flatten(1).amax(1)
 
-    # ---------------------------------------------------------------- whole windows
+    # whole windows
 
     def forward(
         self,
@@ -246,33 +258,39 @@ class CCFormer(nn.Module):
             every_layer: masks of every decoder layer (deep supervision) instead of the last alone.
         """
         B, T = frames.shape[:2]
-        sizes = self.sizes(frames.shape[-2], frames.shape[-1])
         features = self.encode(frames, audio)
-        positions = self.positions(sizes, features.audio)
-        mask = self.time_mask(T, features.audio)
-        context = Context(visual=features.visual, position=positions, audio=features.audio)
-        integrated = self.integrate(features, context, sizes, mask)
+        mask = self.time_mask(T, frames.device)
+        integrated = self.integrate(features, self.offer(features), mask)
 
         path = self.decoder.intra_path(self.intra_queries(integrated.audio), integrated.memory, mask)
         inter, leaving = self._inter_frame(path.heard, queries, reset, (B, T))
-        combined = [
-            intra if inter is None else intra + inter[i]  # eq 10
-            for i, intra in enumerate(path.layers)
-        ]
+        combined = list(path.layers)
+        if inter is not None:
+            combined = [a + b for a, b in zip(path.layers, inter, strict=True)]  # eq 10
 
-        feature = self.mask_feature(
-            integrated.finest, integrated.memory, features.audio.flatten(0, 1), sizes, positions
-        )
+        feature = self.mask_feature(integrated, features.audio)
         reference = self.decoder.reference_points()
-        chosen = range(len(combined)) if every_layer else [len(combined) - 1]
-        masks = [self.head(combined[i].flatten(0, 1), reference, feature, i) for i in chosen]
-        sounding = self.sounding_logit(combined[-1].flatten(0, 1), integrated.audio.flatten(0, 1), masks[-1])
+        last = len(combined) - 1
+        masks = [
+            self.head(combined[layer].flatten(0, 1), reference, feature, layer)
+            for layer in (range(last + 1) if every_layer else [last])
+        ]
+        sounding = self.sounding_logit(
+            combined[last].flatten(0, 1), integrated.audio.flatten(0, 1), masks[-1]
+        )
         return CCFormerOutput(
-            masks=[m.unflatten(0, (B, T)) for m in masks],
+            masks=[x.unflatten(0, (B, T)) for x in masks],
             sounding=sounding.unflatten(0, (B, T)),
             queries=leaving,
             contrast=self._contrast(features, integrated),
         )
+
+    def no_queries(self, batch: int) -> Tensor:
+        """Zeros [batch, N, d] to hand in where nothing is carried, together with `reset`."""
+        return self.decoder.position.new_zeros(batch, self.config.queries, self.config.d)
+
+    def _positions(self, features: Features) -> list[Tensor]:
+        return [sine_position(h, w, self.config.d, like=features.audio) for h, w in features.sizes]
 
     def _inter_frame(
         self,
@@ -284,13 +302,13 @@ class CCFormer(nn.Module):
         """Inter-frame queries after each decoder layer [B, 1 or T, N, d], and those that leave [B, N, d]."""
         (B, T), decoder, config = shape, self.decoder, self.config
         if not config.iti:
-            return None, self.query_generator.learnable.new_zeros(B, config.queries, config.d)
+            return None, self.no_queries(B)
         start = decoder.start(carried, reset, B)
         if config.mode is Mode.WINDOW:
             inter = decoder.inter_path(start[:, None], heard, None)
             return inter, inter[-1][:, 0]
-        mask = frame_mask(T, config.frames, device=start.device)
         if not config.carry:
+            mask = self.time_mask(T, start.device)
             inter = decoder.inter_path(start[:, None].expand(-1, T, -1, -1), heard, mask)
             return inter, inter[-1][:, -1]
         per_frame = []
@@ -305,11 +323,11 @@ class CCFormer(nn.Module):
         if self.contrast is None:
             return None
         partner = {
-            ContrastPartner.ENHANCED_AUDIO: lambda: integrated.audio.mean(2),
-            ContrastPartner.ORIGINAL_VISUAL: lambda: features.visual[0].mean(2),
-            ContrastPartner.ENHANCED_VISUAL: lambda: integrated.visual_mean,
-        }[self.config.contrast]()
-        return self.contrast(features.audio.mean(2), partner)
+            ContrastPartner.ENHANCED_AUDIO: integrated.audio,
+            ContrastPartner.ORIGINAL_VISUAL: features.visual[0],
+            ContrastPartner.ENHANCED_VISUAL: integrated.finest,
+        }[self.config.contrast]
+        return self.contrast(features.audio.mean(2), partner.mean(2))
 
 
 def _projection(channels: int, d: int, kernel: int) -> nn.Sequential:

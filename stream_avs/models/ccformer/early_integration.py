@@ -21,16 +21,16 @@ from stream_avs.models.ccformer.config import CCFormerConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What the frames that are looked at offer: features before any enhancement.
+    """What the frames that are looked at offer, from their features before any enhancement.
 
     Attributes:
-        visual: per scale [B, S, h * w, d].
-        position: per scale [h * w, d].
-        audio: [B, S, M, d].
+        keys: of VAE, per scale [B, S, h * w, d]; empty without VAE.
+        values: of VAE, shaped like `keys`.
+        audio: original, [B, S, M, d].
     """
 
-    visual: Sequence[Tensor]
-    position: Sequence[Tensor]
+    keys: list[Tensor]
+    values: list[Tensor]
     audio: Tensor
 
 
@@ -45,8 +45,8 @@ class _Enhancement(nn.Module):
         self.ffn = FeedForward(d, config.ffn, dropout=dropout)
         self.ffn_norm = Residual(d, dropout=dropout)
 
-    def _enhance(self, x: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-        x = self.attention_norm(x, self.attention(query, key, value, mask))  # eqs 1, 3
+    def _enhance(self, x: Tensor, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        x = self.attention_norm(x, self.attention.attend(query, keys, values, mask))  # eqs 1, 3
         return self.ffn_norm(x, self.ffn(x))  # eqs 2, 4
 
 
@@ -67,22 +67,27 @@ class AudioGuidedVisionEnhancement(_Enhancement):
         """
         T, cells = visual.shape[1:3]
         x = visual.flatten(1, 2)  # [B, T * h * w, d]
-        keys = audio.flatten(1, 2)  # [B, S * M, d]
         query = (visual + position).flatten(1, 2)
-        enhanced = self._enhance(x, query, keys, keys, token_mask(mask, cells, audio.shape[2]))
+        heard = audio.flatten(1, 2)  # [B, S * M, d]
+        keys, values = self.attention.key(heard), self.attention.value(heard)
+        enhanced = self._enhance(x, query, keys, values, token_mask(mask, cells, audio.shape[2]))
         return enhanced.unflatten(1, (T, cells))
 
 
 class VisionGuidedAudioEnhancement(_Enhancement):
     """VAE, eqs 3-4: audio asks the original visual tokens of all frames, one scale after the other."""
 
-    def forward(self, audio: Tensor, visual: Tensor, position: Tensor, mask: Tensor | None) -> Tensor:
+    def offer(self, visual: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of one scale, each [B, S, h * w, d], from [B, S, h * w, d] and [h * w, d]."""
+        return self.attention.key(visual + position), self.attention.value(visual)
+
+    def forward(self, audio: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """Enhance the audio by one scale.
 
         Args:
             audio: [B, T, M, d], as the previous scale left it.
-            visual: [B, S, h * w, d], original.
-            position: [h * w, d].
+            keys: [B, S, h * w, d], from `offer`.
+            values: the same.
             mask: bool [..., T, S] over frames, or None.
 
         Returns:
@@ -90,8 +95,8 @@ class VisionGuidedAudioEnhancement(_Enhancement):
         """
         T, M = audio.shape[1:3]
         x = audio.flatten(1, 2)  # [B, T * M, d]
-        key = (visual + position).flatten(1, 2)  # [B, S * h * w, d]
-        enhanced = self._enhance(x, x, key, visual.flatten(1, 2), token_mask(mask, M, visual.shape[2]))
+        frame_wide = token_mask(mask, M, keys.shape[2])
+        enhanced = self._enhance(x, x, keys.flatten(1, 2), values.flatten(1, 2), frame_wide)
         return enhanced.unflatten(1, (T, M))
 
 
@@ -103,15 +108,28 @@ class EarlyIntegrationModule(nn.Module):
         self.ave = AudioGuidedVisionEnhancement(config) if config.ave else None
         self.vae = VisionGuidedAudioEnhancement(config) if config.vae else None
 
+    def offer(self, visual: Sequence[Tensor], audio: Tensor, positions: Sequence[Tensor]) -> Context:
+        """Make of some frames' features what other frames look at; each frame on its own."""
+        if self.vae is None:
+            return Context(keys=[], values=[], audio=audio)
+        pairs = [self.vae.offer(tokens, code) for tokens, code in zip(visual, positions, strict=True)]
+        return Context(keys=[k for k, _ in pairs], values=[v for _, v in pairs], audio=audio)
+
     def forward(
-        self, visual: Sequence[Tensor], audio: Tensor, context: Context, mask: Tensor | None
+        self,
+        visual: Sequence[Tensor],
+        audio: Tensor,
+        positions: Sequence[Tensor],
+        context: Context,
+        mask: Tensor | None,
     ) -> tuple[list[Tensor], Tensor]:
         """Enhance both modalities.
 
         Args:
             visual: per scale [B, T, h * w, d].
             audio: [B, T, M, d].
-            context: the frames looked at; in a window the same frames.
+            positions: per scale [h * w, d].
+            context: `offer` of the frames looked at; in a window the same frames.
             mask: bool [..., T, S] over frames, True where a frame may look, or None.
 
         Returns:
@@ -121,10 +139,10 @@ class EarlyIntegrationModule(nn.Module):
         enhanced_visual = list(visual)
         if self.ave is not None:
             enhanced_visual = [
-                self.ave(tokens, position, context.audio, mask)
-                for tokens, position in zip(visual, context.position, strict=True)
+                self.ave(tokens, code, context.audio, mask)
+                for tokens, code in zip(visual, positions, strict=True)
             ]
         if self.vae is not None:
-            for tokens, position in zip(context.visual, context.position, strict=True):
-                audio = self.vae(audio, tokens, position, mask)
+            for keys, values in zip(context.keys, context.values, strict=True):
+                audio = self.vae(audio, keys, values, mask)
         return enhanced_visual, audio
