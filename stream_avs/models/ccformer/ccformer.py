@@ -53,7 +53,8 @@ class Integrated:
     """What EIM and the Transformer encoder make of some frames.
 
     Attributes:
-        finest: [B, T, h * w, d], the enhanced finest scale, which by-passes the encoder.
+        finest: [B, T, h * w, d], the enhanced finest scale, which by-passes the encoder; T may be
+            smaller here, for the newest frames alone.
         coarser: [B, T, sum(h * w), d], the other scales, enhanced and encoded.
         audio: [B, T, M, d], enhanced.
         sizes: (h, w) of every scale.

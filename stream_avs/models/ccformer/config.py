@@ -189,7 +189,7 @@ PRESETS: dict[str, CCFormerConfig] = {
     "nano": CCFormerConfig(
         image_encoder=ImageEncoderName.ESPNETV2,
         audio_encoder=AudioEncoderName.MN04,
-        d=128, heads=4, ffn=256, dropout=0.0,
+        d=96, heads=4, ffn=256, dropout=0.0,
         encoder_layers=1, generator_layers=2, generator_ffn=256, ici_layers=2, iti_layers=1,
         mask_hidden=64, upsample=2, controllers=Controllers.SHARED,
         carry=True, sounding=True,

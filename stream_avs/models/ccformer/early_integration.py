@@ -60,12 +60,13 @@ class AudioGuidedVisionEnhancement(_Enhancement):
             visual: [B, T, h * w, d].
             position: [h * w, d].
             audio: [B, S, M, d], original.
-            mask: bool [..., T, S] over frames, or None.
+            mask: bool [..., T', S] over frames, or None; with T < T' these are the newest T frames.
 
         Returns:
             [B, T, h * w, d].
         """
         T, cells = visual.shape[1:3]
+        mask = None if mask is None else mask[..., -T:, :]
         x = visual.flatten(1, 2)  # [B, T * h * w, d]
         query = (visual + position).flatten(1, 2)
         heard = audio.flatten(1, 2)  # [B, S * M, d]
@@ -126,7 +127,7 @@ class EarlyIntegrationModule(nn.Module):
         """Enhance both modalities.
 
         Args:
-            visual: per scale [B, T, h * w, d].
+            visual: per scale [B, T, h * w, d]; a scale may have the newest frames alone.
             audio: [B, T, M, d].
             positions: per scale [h * w, d].
             context: `offer` of the frames looked at; in a window the same frames.

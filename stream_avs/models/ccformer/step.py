@@ -8,6 +8,7 @@ once; it equals the causal network run over the whole stream.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -78,9 +79,12 @@ class FuseStep(nn.Module):
         """
         network = self.network
         features = Features(visual=visual, audio=audio, sizes=self.sizes)
+        offered = network.offer(features)
+        # the finest scale goes to the mask feature alone, so older frames need not enhance theirs
+        features = replace(features, visual=[visual[0][:, -1:], *visual[1:]])
         T = audio.shape[1]
         mask = network.time_mask(T, audio.device)
-        integrated = network.integrate(features, network.offer(features), mask)
+        integrated = network.integrate(features, offered, mask)
         path = network.decoder.intra_path(network.intra_queries(integrated.audio), integrated.memory, mask)
         newest = path.layers[-1][:, -1]
         if network.config.iti:
