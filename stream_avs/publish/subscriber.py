@@ -36,7 +36,8 @@ class Subscriber:
     per `Subscriber`: open one for each stream.
 
     Messages that are malformed are counted and skipped. A publisher that goes away and comes back is
-    found again. Use from one thread.
+    found again by the next `recv`: ZeroMQ renews a subscription only while its socket is used.
+    Use from one thread.
 
     Args:
         address: where the publisher is, e.g. tcp://127.0.0.1:5557.
