@@ -82,7 +82,7 @@ def test_spliced_messages_are_results_or_refused(result, where, piece):
 def with_header(**changes):
     """A message whose header says something else than it should."""
     message = wire.encode(make_result())
-    fields = msgspec.msgpack.decode(message.header_bytes, strict=False)
+    fields = msgspec.msgpack.decode(message.header_bytes)
     for key, value in changes.items():
         if value is None:
             del fields[key]
