@@ -1,0 +1,116 @@
+"""Images and sounds on disk. Everything read is RGB and mono float32; every error names the file."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from stream_avs.errors import DatasetError
+
+_INT16 = 32768.0
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Read a picture, uint8 [H, W, 3], RGB, as stored (no rotation by camera tags).
+
+    Raises:
+        DatasetError: the file is missing or no picture.
+    """
+    bgr = _read(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def read_grey(path: Path) -> NDArray[np.uint8]:
+    """Read a single-channel picture, uint8 [H, W]; see `read_rgb` for the errors."""
+    return _read(path, cv2.IMREAD_GRAYSCALE)
+
+
+def read_index(path: Path) -> NDArray[np.uint8]:
+    """Read a picture of class ids unchanged: uint8 [H, W].
+
+    A PNG that stores its ids with a colour table comes out as its colours, uint8 [H, W, 3], RGB.
+
+    Raises:
+        DatasetError: missing, no picture, or with more than 8 bits.
+    """
+    values = _read(path, cv2.IMREAD_UNCHANGED)
+    if values.dtype != np.uint8:
+        raise DatasetError(f"{path} holds {values.dtype}", "Expected 8 bits, the class ids")
+    if values.ndim == 2:
+        return values
+    return np.ascontiguousarray(values[..., 2::-1])
+
+
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write uint8 [H, W, 3] RGB or [H, W]; the suffix decides the format. Makes the folder.
+
+    Raises:
+        DatasetError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    if not cv2.imwrite(str(path), data):
+        raise DatasetError(f"cannot write {path}", "Check the disk and the permissions")
+
+
+def read_audio(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
+    """Read a sound of any format: the mean of its channels at the rate asked for, float32 [n].
+
+    Raises:
+        DatasetError: the file is missing, no sound, or holds no sample.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path} does not exist", "Check that the archive was unpacked whole")
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.audio[0]
+            blocks = [_mono(frame) for frame in container.decode(stream)]
+            rate = stream.rate
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read as sound ({error})", "Get the file again") from None
+    if not blocks:
+        raise DatasetError(f"{path} holds no sound", "Get the file again")
+    samples = np.concatenate(blocks)
+    if rate != sample_rate_hz:
+        samples = np.asarray(soxr.resample(samples, rate, sample_rate_hz), np.float32)
+    return samples
+
+
+def write_wav(path: Path, samples: NDArray[np.float32], sample_rate_hz: int) -> None:
+    """Write float32 [n] in [-1, 1] as 16-bit mono wav; samples on the 16-bit grid are kept exactly."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.clip(np.round(samples * _INT16), -_INT16, _INT16 - 1).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate_hz)
+        file.writeframes(values.tobytes())
+
+
+def _read(path: Path, flags: int) -> NDArray[np.uint8]:
+    if not path.is_file():
+        raise DatasetError(f"{path} does not exist", "Check that the archive was unpacked whole")
+    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags) if path.stat().st_size else None
+    if image is None:
+        raise DatasetError(f"{path} is not a picture", "Get the file again")
+    return np.asarray(image)
+
+
+def _mono(frame: av.AudioFrame) -> NDArray[np.float32]:
+    """[channels, n] or [1, n * channels] of any sample type -> float32 [n] in [-1, 1]."""
+    values = frame.to_ndarray()
+    channels = frame.layout.nb_channels
+    if not frame.format.is_planar:
+        values = values.reshape(-1, channels).T
+    scaled: NDArray[np.float32] = values.astype(np.float32)
+    if values.dtype == np.uint8:
+        scaled = (scaled - np.float32(128)) / np.float32(128)
+    elif np.issubdtype(values.dtype, np.integer):
+        scaled = scaled / np.float32(-float(np.iinfo(str(values.dtype)).min))
+    return scaled.mean(axis=0, dtype=np.float32)
