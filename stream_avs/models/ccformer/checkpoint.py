@@ -1,0 +1,172 @@
+"""A trained CCFormer as one safetensors file: weights, and in its metadata the config and the labels.
+
+Training states hold the network under `network.` beside optimiser and random state; files meant to
+be shared hold it bare. Both load the same way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor, nn
+
+from stream_avs.config import from_mapping
+from stream_avs.errors import ConfigError, WeightsError
+from stream_avs.models.ccformer.ccformer import CCFormer
+from stream_avs.models.ccformer.config import CCFormerConfig
+from stream_avs.models.load import Weights, fill, read_weights
+
+NETWORK = "network."
+"""Prefix of the network's tensors in a training state."""
+
+_KEY = "stream_avs.network"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """What the metadata of a checkpoint says about its network.
+
+    Attributes:
+        config: every dimension and switch.
+        labels: name of every class id; index 0 is the background.
+        about: facts for people: how it was trained, what it scored.
+    """
+
+    config: CCFormerConfig
+    labels: tuple[str, ...]
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Loaded:
+    """A network as read from a checkpoint, on the CPU, in evaluation mode.
+
+    Attributes:
+        network: with its weights.
+        description: see `Description`.
+        sha256: of the file, hex.
+    """
+
+    network: CCFormer
+    description: Description
+    sha256: str
+
+
+def describe(config: CCFormerConfig, labels: Sequence[str], about: Mapping[str, Any]) -> dict[str, str]:
+    """Make the metadata of a checkpoint."""
+    content = {"format": _FORMAT, "config": asdict(config), "labels": list(labels), "about": dict(about)}
+    return {_KEY: json.dumps(content)}
+
+
+def save_network(path: Path, network: CCFormer, labels: Sequence[str], about: Mapping[str, Any]) -> None:
+    """Write a checkpoint to be shared; an existing file is overwritten in place.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_tensors(path, network_tensors(network), describe(network.config, labels, about))
+
+
+def network_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, each contiguous and apart from the others, on the CPU."""
+    return {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    try:
+        safetensors.torch.save_file(tensors, path, metadata=metadata)
+    except safetensors.SafetensorError as error:  # how the library reports a full disk or no permission
+        raise OSError(str(error)) from error
+
+
+def load_network(path: Path) -> Loaded:
+    """Read a checkpoint, of either kind.
+
+    Raises:
+        WeightsError: missing, damaged, no CCFormer checkpoint, or its tensors do not fit its config;
+            names the first differences.
+    """
+    weights = read_weights(path)
+    description = read_description(path)
+    network = CCFormer(description.config)
+    fill_network(network, weights, path)
+    return Loaded(network=network.eval(), description=description, sha256=weights.sha256)
+
+
+def fill_network(network: CCFormer, weights: Weights, path: Path) -> None:
+    """Copy the network's tensors of a checkpoint into `network`; see `load_network` for the errors."""
+    inside = {k.removeprefix(NETWORK): t for k, t in weights.tensors.items() if k.startswith(NETWORK)}
+    fill(network, inside or weights.tensors, str(path))
+
+
+def read_description(path: Path) -> Description:
+    """Read what a checkpoint says about its network, without its tensors.
+
+    Raises:
+        WeightsError: missing, damaged, or no CCFormer checkpoint of a format known here.
+    """
+    content = _json(read_metadata(path), _KEY, path)
+    if content.get("format") != _FORMAT:
+        raise WeightsError(
+            f"checkpoint {path} has format {content.get('format')!r}, this version reads {_FORMAT}",
+            "Use the version of stream-avs that wrote it",
+        )
+    try:
+        config = from_mapping(content.get("config"), CCFormerConfig)
+    except ConfigError as error:
+        raise WeightsError(
+            f"checkpoint {path}: its config does not fit: {error.what}", error.next_step
+        ) from None
+    labels = tuple(str(label) for label in content.get("labels", ()))
+    if len(labels) != max(config.classes, 2):
+        raise WeightsError(
+            f"checkpoint {path} has {len(labels)} labels for {config.classes} classes",
+            "Train or fetch it again",
+        )
+    return Description(config=config, labels=labels, about=dict(content.get("about", {})))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the metadata of a safetensors file.
+
+    Raises:
+        WeightsError: missing or damaged.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except FileNotFoundError:
+        raise WeightsError(f"checkpoint {path} does not exist", "Check the path") from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise WeightsError(
+            f"checkpoint {path} cannot be read: {error}", "It must be a whole safetensors file"
+        ) from None
+
+
+def _json(metadata: Mapping[str, str], key: str, path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(metadata[key])
+    except KeyError:
+        raise WeightsError(
+            f"{path} is no CCFormer checkpoint: its metadata has no {key!r}",
+            "Give a file that `stream-avs train` wrote",
+        ) from None
+    except json.JSONDecodeError as error:
+        raise WeightsError(
+            f"checkpoint {path}: metadata {key!r} is damaged: {error}", "Get it again"
+        ) from None
+    if not isinstance(content, dict):
+        raise WeightsError(f"checkpoint {path}: metadata {key!r} is damaged", "Get it again")
+    return content
