@@ -15,6 +15,7 @@ from stream_avs.config import Pace, Policy, RunConfig
 from stream_avs.engine.intake import Intake
 from stream_avs.engine.session import Session
 from stream_avs.engine.statistics import Snapshot, Statistics
+from stream_avs.engine.warm_up import warm_up
 from stream_avs.engine.worker import Worker
 from stream_avs.errors import ConfigError
 from stream_avs.ledger import Ledger
@@ -22,7 +23,7 @@ from stream_avs.models.base import AnyModel
 from stream_avs.timing.audio_ring import AudioRing
 from stream_avs.timing.frame_ring import FrameRing
 from stream_avs.timing.join import Join
-from stream_avs.types import NS_PER_MS, NS_PER_S, Event, MaskResult
+from stream_avs.types import NS_PER_MS, NS_PER_S, MaskResult
 
 ResultListener = Callable[[MaskResult], None]
 
@@ -36,6 +37,7 @@ class Pipeline:
         model: shared with other pipelines if need be.
         listeners: called in order with each result on the worker thread; must not block.
         tap: wraps the sink the source writes to, e.g. to record what was captured.
+        ledger: where events are counted; shared with publishers so that theirs are seen too.
 
     Raises:
         ConfigError: `every` was asked of a live source.
@@ -48,8 +50,9 @@ class Pipeline:
         model: AnyModel,
         listeners: tuple[ResultListener, ...] = (),
         tap: Callable[[Sink], Sink] | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
-        self.ledger = Ledger()
+        self.ledger = ledger if ledger is not None else Ledger()
         self.statistics = Statistics()
         self._config = config
         self._source = source
@@ -63,19 +66,21 @@ class Pipeline:
             ledger=self.ledger,
             timeshift_cam_mic_ns=round(config.window.timeshift_cam_mic_s * NS_PER_S),
         )
-        self._context_s = model.context_s
+        self._model = model
+        self._join: Join | None = None
         self._intake: Intake | None = None
         self._worker: Worker | None = None
         self._ages_from_arrival = False
         self.info: SourceInfo | None = None
 
     def start(self) -> SourceInfo:
-        """Open the source and begin.
+        """Warm the model up, open the source and begin.
 
         Raises:
             SourceError: the source cannot be opened.
             ConfigError: the policy does not fit the source.
         """
+        warm_up(self._model)
         info = self._source.open()
         try:
             policy = choose_policy(self._config.policy, info, self._config.media.pace)
@@ -84,17 +89,17 @@ class Pipeline:
             raise
         # A file played fast has stamps ahead of the clock; its age counts from when it was read.
         self._ages_from_arrival = not info.live and self._config.media.pace is Pace.FAST
-        self._intake = Intake(self._frames, self._audio, policy, self.ledger)
-        join = Join(
+        self._join = Join(
             self._frames,
             self._audio,
             self._config.window,
-            context_s=self._context_s,
+            context_s=self._model.context_s,
             policy=policy,
             clock=monotonic_ns,
             ledger=self.ledger,
         )
-        self._worker = Worker(self._intake, join, self._session, self._hand_on, self.ledger)
+        self._intake = Intake(self._frames, self._audio, self._join, policy, self.ledger)
+        self._worker = Worker(self._intake, self._join, self._session, self._hand_on, self.ledger)
         self._worker.start()
         self._source.start(self._tap(self._intake) if self._tap else self._intake)
         self.info = info
@@ -122,9 +127,8 @@ class Pipeline:
         self._source.stop()
         if self._worker is not None:
             self._worker.stop()
-            self.ledger.record(
-                Event.SHUTDOWN, monotonic_ns(), "still waiting at the end", count=len(self._frames.unserved())
-            )
+        if self._join is not None:
+            self._join.abandon()
 
     def reset(self, reason: str = "request") -> None:
         """Clear the carried state before the next window."""

@@ -17,6 +17,7 @@ from rich.table import Table
 from stream_avs.benchmarks.machine import this_machine
 from stream_avs.benchmarks.overhead import Overhead, Reader, measure_overhead
 from stream_avs.benchmarks.soak import Soak, run_soak
+from stream_avs.commands.arguments import parse_arguments
 from stream_avs.config import ModelConfig, PublishConfig, RunConfig, require
 from stream_avs.errors import PublishError
 from stream_avs.models.registry import load_model
@@ -56,7 +57,7 @@ class BenchConfig:
 
 def run(argv: list[str]) -> int:
     """Measure and report; returns 1 if a stated bound is broken, else 0."""
-    config = tyro.cli(BenchConfig, prog="stream-avs bench", args=argv, description=__doc__)
+    config = parse_arguments(BenchConfig, "bench", argv, __doc__)
     if config.json:
         _check_writable(Path(config.json))
     console = Console()

@@ -11,9 +11,8 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 
-import tyro
-
 from stream_avs import __version__
+from stream_avs.commands.arguments import parse_arguments
 
 OK, MISSING = "ok", "missing"
 
@@ -55,7 +54,7 @@ PACKAGES = (
 
 def run(argv: list[str]) -> int:
     """Print the checks; returns 0 if everything `stream-avs run` needs on a file is there, else 1."""
-    config = tyro.cli(DoctorConfig, prog="stream-avs doctor", args=argv, description=__doc__)
+    config = parse_arguments(DoctorConfig, "doctor", argv, __doc__)
     checks = [*map(_package, PACKAGES), _portaudio(), *_devices(), _machine(), _cuda(), _ros2(), _weights()]
     if config.json:
         print(json.dumps({"version": __version__, "checks": [asdict(c) for c in checks]}, indent=2))

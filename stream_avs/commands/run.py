@@ -7,12 +7,12 @@ import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-import tyro
-
 from stream_avs.capture.open_source import make_source
+from stream_avs.commands.arguments import parse_arguments
 from stream_avs.commands.status_view import StatusView, summary
 from stream_avs.config import RunConfig, load_yaml
 from stream_avs.errors import ConfigError
+from stream_avs.ledger import Ledger
 from stream_avs.models.registry import load_model
 from stream_avs.pipeline import Pipeline, run_until_done
 from stream_avs.publish.overlay_tap import OverlayTap
@@ -32,15 +32,15 @@ def run(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     source = make_source(config)
     with ExitStack() as stack:
-        listeners = []
+        ledger = Ledger()
         publisher = None
         if config.publish.address:
-            publisher = stack.enter_context(Publisher(config.publish, config.name))
+            publisher = stack.enter_context(Publisher(config.publish, config.name, ledger))
         overlay = stack.enter_context(OverlayTap(Path(config.overlay))) if config.overlay else None
         model = load_model(config.model)
         listeners = [part.publish for part in (publisher, overlay) if part is not None]
         tap = overlay.wrap if overlay is not None else None
-        pipeline = Pipeline(config, source, model, tuple(listeners), tap)
+        pipeline = Pipeline(config, source, model, tuple(listeners), tap, ledger)
         notes = _notes(config)
         with pipeline, StatusView(f"{config.name} <- {config.source}", notes, enabled=config.status) as view:
 
@@ -69,9 +69,7 @@ def parse(argv: list[str]) -> RunConfig:
     if path is not None:
         source, _ = _take(argv, "--source")
         default = load_yaml(Path(path), RunConfig, **({} if source is None else {"source": source}))
-    if default is None:
-        return tyro.cli(RunConfig, prog="stream-avs run", args=argv, description=DESCRIPTION)
-    return tyro.cli(RunConfig, prog="stream-avs run", args=argv, description=DESCRIPTION, default=default)
+    return parse_arguments(RunConfig, "run", argv, DESCRIPTION, default)
 
 
 def _take(argv: list[str], flag: str) -> tuple[str | None, list[str]]:

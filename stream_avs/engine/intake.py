@@ -10,6 +10,7 @@ from stream_avs.errors import StreamAvsError
 from stream_avs.ledger import Ledger
 from stream_avs.timing.audio_ring import AudioRing
 from stream_avs.timing.frame_ring import FrameRing
+from stream_avs.timing.join import Join
 from stream_avs.types import AudioBlock, Event, Image, StampSource
 
 
@@ -21,13 +22,17 @@ class Intake:
 
     Args:
         frames, audio: the rings to fill; `audio` runs at the rate the model wants.
+        join: reads the rings; knows whether there is room.
         policy: FRESHEST or EVERY.
         ledger: where events are counted.
     """
 
-    def __init__(self, frames: FrameRing, audio: AudioRing, policy: Policy, ledger: Ledger) -> None:
+    def __init__(
+        self, frames: FrameRing, audio: AudioRing, join: Join, policy: Policy, ledger: Ledger
+    ) -> None:
         self._frames = frames
         self._audio = audio
+        self._join = join
         self._policy = policy
         self._ledger = ledger
         self._resampler = StreamResampler(audio.sample_rate_hz)
@@ -50,7 +55,7 @@ class Intake:
     ) -> None:
         """See `Sink.frame`."""
         with self._changed:
-            while self._policy is Policy.EVERY and not self._frames.room and not self._stopping:
+            while self._policy is Policy.EVERY and not self._join.room and not self._stopping:
                 self._changed.wait(0.2)
             if self._stopping:
                 return
@@ -72,14 +77,12 @@ class Intake:
 
     def discontinuity(self, reason: str, stamp_ns: int) -> None:
         """See `Sink.discontinuity`. Under `EVERY`, waits until the frames before it have their masks."""
-        self._ledger.record(Event.DISCONTINUITY, stamp_ns, reason)
         self._flush_audio()
         with self._changed:
             while self._policy is Policy.EVERY and self._frames.unserved() and not self._stopping:
                 self._changed.wait(0.2)
         with self._audio_lock:
-            self._audio.break_here(reason)
-        self._frames.break_here(reason)
+            self._join.break_here(reason)
 
     def audio_ended(self) -> None:
         """See `Sink.audio_ended`."""

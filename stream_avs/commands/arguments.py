@@ -1,0 +1,37 @@
+"""Command-line flags from a config dataclass, the same way for every command."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import tyro
+
+T = TypeVar("T")
+
+
+def parse_arguments(
+    config: type[T], command: str, argv: list[str], description: str | None, default: T | None = None
+) -> T:
+    """Build `config` from flags named like its fields; `--help` shows their docstrings.
+
+    Args:
+        config: a frozen dataclass.
+        command: what follows `stream-avs`, e.g. "run".
+        argv: the arguments after the command.
+        description: what the command is for.
+        default: values of the flags not given; None takes the dataclass's own.
+
+    Raises:
+        SystemExit: 0 after `--help`, 2 after a usage error that has been explained.
+        ConfigError: a value is out of range.
+    """
+    settings = {
+        "prog": f"stream-avs {command}",
+        "args": argv,
+        "description": description,
+        # Choices are spelled as in YAML: `--policy freshest`.
+        "config": (tyro.conf.EnumChoicesFromValues,),
+    }
+    if default is None:
+        return tyro.cli(config, **settings)  # type: ignore[call-overload, no-any-return]
+    return tyro.cli(config, default=default, **settings)  # type: ignore[call-overload, no-any-return]
