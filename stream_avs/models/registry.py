@@ -47,9 +47,7 @@ def load_model(config: ModelConfig) -> AnyModel:
     """
     preset = PRESETS.get(config.preset)
     if preset is None:
-        raise ConfigError(
-            f"setting model.preset is {config.preset!r}", nearest(config.preset, PRESETS)
-        )
+        raise ConfigError(f"setting model.preset is {config.preset!r}", nearest(config.preset, PRESETS))
     module, function = preset.factory.split(":")
     model: AnyModel = getattr(importlib.import_module(module), function)(config)
     return model
