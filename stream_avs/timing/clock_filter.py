@@ -174,7 +174,8 @@ class ClockFilter:
         """Theil-Sen line through the bins, its slope shrunk to zero while it is uncertain."""
         x, r, spread = np.array(self._bins).T
         i, j = np.triu_indices(len(x), k=1)
-        slope = float(np.median((r[j] - r[i]) / (x[j] - x[i])))
+        apart = x[j] > x[i]  # readings out of order can leave two bins at one tick
+        slope = float(np.median((r[j] - r[i])[apart] / (x[j] - x[i])[apart]))
         off_line = r - slope * x
         self._spread = float(np.median(spread))
         noise = 1.48 * float(np.median(np.abs(off_line - np.median(off_line))))

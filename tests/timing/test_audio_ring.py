@@ -264,6 +264,16 @@ def test_time_to_index_is_monotone_whatever_the_jitter(jitter_ms: list[float], b
     assert rows == sorted(rows)
 
 
+def test_tiny_blocks_stamped_out_of_order_keep_time_monotone() -> None:
+    ring, ledger = ring_of()
+    for k in range(100):
+        ring.push(block(k, 1, stamp_ms=k + (4 if k % 2 else -4)))
+    assert ledger.counts() == {}
+    rows = [float(ring.read(at(t), 1)[0][0]) for t in np.arange(10, 90, 0.25)]
+    assert rows == sorted(rows)
+    assert all(abs(row - t) < 6 for row, t in zip(rows, np.arange(10, 90, 0.25), strict=True))
+
+
 def test_spare_counts_down_to_the_moment_of_overwriting() -> None:
     ring, _ = ring_of(buffer_s=1)
     assert ring.spare_s(at(0), 0) == 1.0

@@ -166,6 +166,18 @@ def test_warm_up_uses_the_nominal_rate() -> None:
     assert run.filter.drift_ppm == pytest.approx(500, rel=0.02)
 
 
+def test_a_young_line_is_not_led_astray_by_noise() -> None:
+    """With 3 ms of jitter, 2 s of readings say little about the drift: it is believed step by step."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        run = Run(Noise.SYMMETRIC)
+        for index in indices(8):
+            true = truth(index, 0)
+            run.feed(index, true + rng.normal() * 3 * NS_PER_MS, true)
+            assert abs(run.filter.drift_ppm) < 250
+        assert run.worst_ms(3) < 2
+
+
 def test_presentation_ticks_out_of_order_are_welcome() -> None:
     """Packets of a stream with B-frames: 90 kHz ticks, not in order."""
     clock = ClockFilter(90_000, ledger=Ledger(), noise=Noise.DELAY)
@@ -173,6 +185,16 @@ def test_presentation_ticks_out_of_order_are_welcome() -> None:
         for frame in (group + 2, group, group + 1):
             clock.update(frame * 3000, T0 + frame * 33_333_333 + 2 * NS_PER_MS)
     assert clock.stamp_ns(299 * 3000) - T0 == pytest.approx(299 * 33_333_333 + 2 * NS_PER_MS, abs=NS_PER_MS)
+
+
+def test_a_reading_that_comes_again_after_its_bin_does_no_harm() -> None:
+    clock = ClockFilter(1000, ledger=Ledger(), noise=Noise.DELAY)
+    for k in range(0, 10_000, 10):
+        early = 0 if k % 500 == 490 else 3 * NS_PER_MS
+        clock.update(k, T0 + k * NS_PER_MS + early)
+        if k % 500 == 0 and k:
+            clock.update(k - 10, T0 + (k - 10) * NS_PER_MS)
+    assert clock.stamp_ns(9990) == pytest.approx(T0 + 9990 * NS_PER_MS, abs=NS_PER_MS / 10)
 
 
 def test_nothing_is_known_before_the_first_reading() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import numpy as np
@@ -240,11 +241,13 @@ def test_every_push_has_one_fate_and_held_pixels_never_change(
             ring.release([held.pop(arg % len(held)).seq])
         elif name == "serve" and entries:
             served += ring.mark_served(entries[arg % len(entries)].seq)
-        for frame in held:
-            assert np.all(frame.image == values[frame.seq])
         entries = ring.entries()
+        seqs = [entry.seq for entry in entries]
+        for frame in (*held, *ring.hold(seqs)):
+            assert np.all(frame.image == values[frame.seq])
+        ring.release(seqs)
         assert len(entries) <= slots
-        for older, newer in zip(entries, entries[1:], strict=False):
+        for older, newer in itertools.pairwise(entries):
             assert older.seq < newer.seq
             assert older.segment < newer.segment or older.stamp_ns < newer.stamp_ns
     assert pushed == served + len(ring.unserved()) + ledger.dropped_frames()

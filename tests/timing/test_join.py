@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 
@@ -182,7 +183,7 @@ def test_picked_frames_are_ordered_and_cross_no_gap(
     assert [e.seq for e in picked] == sorted(e.seq for e in picked)
     for entry in picked:
         between = [e.stamp_ns for e in entries[entry.seq :]]
-        assert all(b - a <= gap for a, b in zip(between, between[1:], strict=False))
+        assert all(b - a <= gap for a, b in itertools.pairwise(between))
     for k, entry in enumerate(reversed(picked)):
         if spacing and entry not in picked[count - k :]:
             assert abs(newest.stamp_ns - k * spacing - entry.stamp_ns) <= spacing / 2
