@@ -154,6 +154,22 @@ class BinaryMetrics:
             for clip in range(len(p)):
                 self._add(p[clip, valid[clip]], m[clip, valid[clip]])
 
+    def merge(self, other: BinaryMetrics) -> None:
+        """Add what another process has added up over batches of its own."""
+        self._batch_j += other._batch_j
+        self._batch_f += other._batch_f
+        self._batch_sounds += other._batch_sounds
+        self._curve_sum = self._curve_sum + other._curve_sum
+        self._counts = self._counts + other._counts
+        self._actual += other._actual
+        self._intersection += other._intersection
+        self._union += other._union
+        self._clips += other._clips
+        self._frames += other._frames
+        self._silent += other._silent
+        self._alarms += other._alarms
+        self._alarm_area += other._alarm_area
+
     def compute(self) -> BinaryScores:
         """Return the scores of everything added so far."""
         sounds = np.array(self._batch_sounds, np.bool_)

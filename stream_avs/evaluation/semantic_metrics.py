@@ -109,6 +109,18 @@ class SemanticMetrics:
                 self._add(empty, empty)
                 self._padded += 1
 
+    def merge(self, other: SemanticMetrics) -> None:
+        """Add what another process has added up."""
+        self._iou = self._iou + other._iou
+        self._f = self._f + other._f
+        self._counted = self._counted + other._counted
+        self._clips += other._clips
+        self._frames += other._frames
+        self._padded += other._padded
+        self._silent += other._silent
+        self._alarms += other._alarms
+        self._alarm_area += other._alarm_area
+
     def compute(self) -> SemanticScores:
         """Return the scores of everything added so far."""
         seen = self._counted > 0

@@ -212,7 +212,18 @@ def test_scores_do_not_depend_on_batches_or_order(p: np.ndarray, m: np.ndarray, 
     together.update(p[:, None], m[:, None])
     for k in order:
         apart.update(p[k : k + 1, None], m[k : k + 1, None])
-    for name in ("j", "f", "f_sounding", "f_one_threshold", "j_dataset", "f_dataset", "silent_alarm_area"):
-        one, other = getattr(together.compute(), name), getattr(apart.compute(), name)
-        assert one == pytest.approx(other, nan_ok=True)
-        assert math.isnan(one) or 0 <= one <= 1 + 1e-9
+    assert same(together.compute(), apart.compute())
+
+
+@pytest.mark.parametrize("tpavi_compatible", [False, True])
+def test_parts_of_several_processes_merge_to_the_whole(tpavi_compatible: bool) -> None:
+    rng = np.random.default_rng(0)
+    p, m = rng.random((6, 2, 4, 4), np.float32), rng.random((6, 2, 4, 4)) > 0.8
+    m[4:] = False
+    whole, *parts = (BinaryMetrics(tpavi_compatible=tpavi_compatible) for _ in range(4))
+    for k in range(0, 6, 2):
+        whole.update(p[k : k + 2], m[k : k + 2])
+        parts[k // 2].update(p[k : k + 2], m[k : k + 2])
+    for part in parts[1:]:
+        parts[0].merge(part)
+    assert same(parts[0].compute(), whole.compute())

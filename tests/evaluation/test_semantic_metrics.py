@@ -100,6 +100,11 @@ def test_batches_do_not_matter() -> None:
     together.update(p, m, valid, valid)
     for k in range(6):
         apart.update(p[k : k + 1], m[k : k + 1], valid[:1], valid[:1])
+    first, last = SemanticMetrics(4), SemanticMetrics(4)
+    first.update(p[:4], m[:4], valid[:4], valid[:4])
+    last.update(p[4:], m[4:], valid[4:], valid[4:])
+    first.merge(last)
+    assert first.compute().class_f == pytest.approx(together.compute().class_f)
     assert together.compute().class_iou == pytest.approx(apart.compute().class_iou)
     assert together.compute().frames == apart.compute().frames == 18
 
