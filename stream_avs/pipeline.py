@@ -26,6 +26,7 @@ from stream_avs.timing.join import Join
 from stream_avs.types import NS_PER_MS, NS_PER_S, MaskResult
 
 ResultListener = Callable[[MaskResult], None]
+Tap = Callable[[Sink, SourceInfo], Sink]
 
 
 class Pipeline:
@@ -49,7 +50,7 @@ class Pipeline:
         source: Source,
         model: AnyModel,
         listeners: tuple[ResultListener, ...] = (),
-        tap: Callable[[Sink], Sink] | None = None,
+        tap: Tap | None = None,
         ledger: Ledger | None = None,
     ) -> None:
         self.ledger = ledger if ledger is not None else Ledger()
@@ -101,7 +102,7 @@ class Pipeline:
         self._intake = Intake(self._frames, self._audio, self._join, policy, self.ledger)
         self._worker = Worker(self._intake, self._join, self._session, self._hand_on, self.ledger)
         self._worker.start()
-        self._source.start(self._tap(self._intake) if self._tap else self._intake)
+        self._source.start(self._tap(self._intake, info) if self._tap else self._intake)
         self.info = info
         return info
 

@@ -45,7 +45,6 @@ PACKAGES = (
     ("safetensors", "safetensors", "weights", "pip install 'stream-avs[live]'", True),
     ("av", "av", "files, RTSP, overlay video", "pip install 'stream-avs[live]'", True),
     ("cv2", "opencv-python-headless", "cameras, drawing", "pip install 'stream-avs[live]'", True),
-    ("soxr", "soxr", "resampling of the sound", "pip install 'stream-avs[live]'", True),
     ("rich", "rich", "live status", "pip install 'stream-avs[live]'", True),
     ("pyaudio", "pyaudio", "second microphone backend", "pip install 'stream-avs[pyaudio]'", False),
     ("tensorboard", "tensorboard", "training curves", "pip install 'stream-avs[train]'", False),

@@ -10,7 +10,7 @@ from pathlib import Path
 from stream_avs.capture.open_source import make_source
 from stream_avs.commands.arguments import parse_arguments
 from stream_avs.commands.status_view import StatusView, summary
-from stream_avs.config import RunConfig, load_yaml
+from stream_avs.config import Pace, RunConfig, load_yaml
 from stream_avs.errors import ConfigError
 from stream_avs.ledger import Ledger
 from stream_avs.models.registry import load_model
@@ -36,7 +36,7 @@ def run(argv: list[str]) -> int:
         publisher = None
         if config.publish.address:
             publisher = stack.enter_context(Publisher(config.publish, config.name, ledger))
-        overlay = stack.enter_context(OverlayTap(Path(config.overlay))) if config.overlay else None
+        overlay = _overlay(config, ledger, stack)
         model = load_model(config.model)
         listeners = [part.publish for part in (publisher, overlay) if part is not None]
         tap = overlay.wrap if overlay is not None else None
@@ -82,6 +82,13 @@ def _take(argv: list[str], flag: str) -> tuple[str | None, list[str]]:
         if argument.startswith(flag + "="):
             return argument[len(flag) + 1 :], argv[:i] + argv[i + 1 :]
     return None, argv
+
+
+def _overlay(config: RunConfig, ledger: Ledger, stack: ExitStack) -> OverlayTap | None:
+    if not config.overlay:
+        return None
+    wait = config.media.pace is Pace.FAST  # a file can be asked to wait until its picture is written
+    return stack.enter_context(OverlayTap(Path(config.overlay), ledger, wait=wait))
 
 
 def _notes(config: RunConfig) -> tuple[str, ...]:

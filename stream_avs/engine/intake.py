@@ -76,11 +76,8 @@ class Intake:
         self._ledger.record(event, stamp_ns, detail)
 
     def discontinuity(self, reason: str, stamp_ns: int) -> None:
-        """See `Sink.discontinuity`. Under `EVERY`, waits until the frames before it have their masks."""
+        """See `Sink.discontinuity`. Frames before it keep their audio."""
         self._flush_audio()
-        with self._changed:
-            while self._policy is Policy.EVERY and self._frames.unserved() and not self._stopping:
-                self._changed.wait(0.2)
         with self._audio_lock:
             self._join.break_here(reason)
 

@@ -17,8 +17,9 @@ from stream_avs.ledger import Ledger
 from stream_avs.models.base import AnyModel, Decision, Stages
 from stream_avs.types import NS_PER_MS, Affine, Event, MaskResult, ResultState, Sounding, Window
 
-MIN_COVERAGE = 0.5
-"""Below this share of really captured samples nothing can be said about what sounds."""
+MIN_COVERAGE = 0.25
+"""Below this share of really captured samples nothing can be said about what sounds: half a second of
+the usual two, so that a stream begins to speak half a second after it starts."""
 SILENCE_DBFS = -120.0
 
 
@@ -76,7 +77,7 @@ class Session:
     def step(self, window: Window) -> MaskResult:
         """Say which pixels sound in the newest frame of `window`.
 
-        Audio that is not finite counts as missing. With less than half of the newest row captured
+        Audio that is not finite counts as missing. With less than `MIN_COVERAGE` of the newest row captured
         the mask is empty, the state `no_audio`, and carried state stays as it is.
 
         Raises:

@@ -65,6 +65,7 @@ class Worker:
         except BaseException as error:  # shown by whoever waits for `done`
             self.error = error
         finally:
+            self._intake.stop()  # nobody will make room any more: let a waiting source go
             self.done.set()
 
     def _make_masks(self) -> None:

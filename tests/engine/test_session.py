@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_avs.engine.session import Session, level_dbfs, resize_transform
+from stream_avs.engine.session import MIN_COVERAGE, Session, level_dbfs, resize_transform
 from stream_avs.errors import StepError
 from stream_avs.ledger import Ledger
 from stream_avs.models.base import Decision, Stages
@@ -162,14 +162,14 @@ def test_a_reset_on_request_happens_once(bench: Bench) -> None:
 
 def test_missing_audio_gives_an_empty_mask_and_keeps_the_state(bench: Bench) -> None:
     bench.step()
-    result = bench.step(coverage=0.49)
+    result = bench.step(coverage=MIN_COVERAGE - 0.01)
     assert result.state is ResultState.NO_AUDIO
     assert not result.mask.any()
     assert result.mask.shape == bench.model.mask_shape
     assert result.confidence is not None
     assert not result.confidence.any()
     assert (result.sounding, result.sounding_score, result.reset_reason) == ((), 0.0, "")
-    assert carried(bench.step(coverage=0.5)) == 2
+    assert carried(bench.step(coverage=MIN_COVERAGE)) == 2
 
 
 def test_a_reset_without_audio_is_told_by_the_first_result_that_has_some(bench: Bench) -> None:
@@ -192,7 +192,7 @@ def test_samples_that_are_not_finite_are_missing_silent_and_counted_once(bench: 
     assert not heard[1, :40].any()
     assert (heard[1, 40:] == np.float32(0.1)).all()
     assert result.audio_level_dbfs == pytest.approx(-20 + 10 * np.log10(0.6), abs=1e-3)
-    audio[1, :51] = np.nan
+    audio[1, :76] = np.nan
     assert bench.step(audio=audio).state is ResultState.NO_AUDIO
     assert bench.ledger.counts() == {Event.AUDIO_GAP: 1}
 
