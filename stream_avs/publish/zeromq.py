@@ -57,7 +57,13 @@ class Publisher:
         self.subscribers = 0
         """How many subscriptions reach this stream, as of the latest `publish`."""
         address = check_bind(config.address, insecure=config.insecure)
-        self._socket = _bind(address, config)
+        # A context of its own, because ending a context waits until the address is free again.
+        self._context = zmq.Context()
+        try:
+            self._socket = _bind(self._context, address, config)
+        except PublishError:
+            self._context.term()
+            raise
         self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         """The address bound, with the port that was free if `*` was asked for."""
 
@@ -84,8 +90,12 @@ class Publisher:
             self._ledger.record(Event.PUBLISH_DROP, result.stamp_ns, str(error))
 
     def close(self) -> None:
-        """Free the address. Messages not yet on the wire are lost. May be called twice."""
+        """Free the address; it can be bound again at once. Messages not yet on the wire are lost.
+
+        May be called twice.
+        """
         self._socket.close(linger=0)
+        self._context.term()
 
     def __enter__(self) -> Publisher:
         return self
@@ -121,8 +131,10 @@ class Publisher:
         self.subscribers = self._subscriptions.total()
 
 
-def _bind(address: Address, config: PublishConfig) -> zmq.Socket[bytes]:
-    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XPUB)
+def _bind(
+    context: zmq.Context[zmq.Socket[bytes]], address: Address, config: PublishConfig
+) -> zmq.Socket[bytes]:
+    socket = context.socket(zmq.XPUB)
     options = {
         zmq.SNDHWM: config.queue,
         zmq.LINGER: 0,

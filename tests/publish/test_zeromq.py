@@ -253,6 +253,17 @@ def test_a_publisher_that_comes_back_is_found_again(publishing, profile):
         assert (subscriber.restarts, subscriber.missed) == (1, 0)
 
 
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+def test_a_closed_address_can_be_bound_again_at_once(tmp_path, transport):
+    address = ANY_PORT if transport == "tcp" else f"ipc://{tmp_path}/s"
+    for _ in range(20):
+        publisher = Publisher(PublishConfig(address=address), "cam0")
+        address = publisher.address
+        publisher.publish(make_result())
+        publisher.close()
+        publisher.close()
+
+
 def test_a_port_in_use_is_named(publishing):
     address = publishing().address
     with pytest.raises(PublishError, match=f"{address} is in use.*choose another port"):
