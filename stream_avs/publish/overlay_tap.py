@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from stream_avs.capture.base import Sink, SourceInfo
-from stream_avs.errors import StreamAvsError
+from stream_avs.errors import PublishError, StreamAvsError
 from stream_avs.ledger import Ledger
 from stream_avs.publish.overlay_video import OverlayWriter
 from stream_avs.types import AudioBlock, Event, Image, MaskResult, StampSource
@@ -29,9 +29,18 @@ class OverlayTap:
         path: the video file.
         ledger: counts frames the video could not take.
         wait: hold the worker up rather than leave frames out of the video (files played fast).
+
+    Raises:
+        PublishError: the folder of `path` cannot be made.
     """
 
     def __init__(self, path: Path, ledger: Ledger, *, wait: bool = False) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PublishError(
+                f"folder {path.parent} cannot be made: {error.strerror}", "Choose another --overlay file"
+            ) from None
         self._path = path
         self._ledger = ledger
         self._wait = wait
