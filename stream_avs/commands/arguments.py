@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import tyro
 
+from stream_avs.errors import ConfigError
+
 T = TypeVar("T")
 
 
@@ -35,3 +37,19 @@ def parse_arguments(
     if default is None:
         return tyro.cli(config, **settings)  # type: ignore[call-overload, no-any-return]
     return tyro.cli(config, default=default, **settings)  # type: ignore[call-overload, no-any-return]
+
+
+def take(argv: list[str], flag: str) -> tuple[str, list[str]]:
+    """Return the value of `flag` ("" when it is not given) and the other arguments.
+
+    Raises:
+        ConfigError: the flag is last and has no value.
+    """
+    for i, argument in enumerate(argv):
+        if argument == flag:
+            if i + 1 == len(argv):
+                raise ConfigError(f"{flag} has no value", f"Give it as {flag} VALUE")
+            return argv[i + 1], argv[:i] + argv[i + 2 :]
+        if argument.startswith(flag + "="):
+            return argument[len(flag) + 1 :], argv[:i] + argv[i + 1 :]
+    return "", argv

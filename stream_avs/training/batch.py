@@ -1,0 +1,128 @@
+"""From clips to the tensors of one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stream_avs.audio.mn_mel import SAMPLE_RATE_HZ as MN_RATE_HZ
+from stream_avs.audio.mn_mel import log_mel as mn_log_mel
+from stream_avs.datasets.augment import resize_clip
+from stream_avs.datasets.sample import LOG_MEL_SHAPE, ClipSample
+from stream_avs.errors import DatasetError
+from stream_avs.models.ccformer.loss import Targets
+from stream_avs.models.preprocess import IMAGENET_MEAN
+
+MN_CONTEXT_S = 2.0
+"""What mn04 hears for one frame: 200 hops of 10 ms."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """B clips of T frames at network size.
+
+    Attributes:
+        frames: uint8 [B, T, 3, S, S], RGB.
+        audio: float32 [B, T, *audio_shape], log-mel of each frame's context.
+        masks: uint8 [B, T, S, S], class ids; 0 / 1 for a network of one class.
+        labelled: bool [B, T], frames whose mask is known.
+        valid: bool [B, T], frames that are no padding.
+        names: of the clips.
+        tags: what happens in each clip; see `ClipSample`.
+    """
+
+    frames: Tensor
+    audio: Tensor
+    masks: Tensor
+    labelled: Tensor
+    valid: Tensor
+    names: tuple[str, ...]
+    tags: tuple[frozenset[str], ...]
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.names)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on `device`."""
+        return self._each(lambda t: t.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same in page-locked memory; called by torch's DataLoader."""
+        return self._each(Tensor.pin_memory)
+
+    def pictures(self) -> Tensor:
+        """Frames as the network wants them: float32 [B, T, 3, S, S] in 0..1.
+
+        Padded frames hold ImageNet's mean colour, which is zero once normalised, as in the published code.
+        """
+        scaled = self.frames.float() / 255
+        mean = scaled.new_tensor(IMAGENET_MEAN).view(3, 1, 1)
+        return torch.where(self.valid[:, :, None, None, None], scaled, mean)
+
+    def targets(self) -> Targets:
+        """What the loss compares with."""
+        return Targets(masks=self.masks.long(), labelled=self.labelled, valid=self.valid)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return replace(
+            self,
+            frames=change(self.frames),
+            audio=change(self.audio),
+            masks=change(self.masks),
+            labelled=change(self.labelled),
+            valid=change(self.valid),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collate:
+    """Turns clips into a `Batch`; picklable, so that worker processes can run it.
+
+    Attributes:
+        size_px: side of the network's input; pictures are resized to it, aspect ratio not kept.
+        audio_shape: what the audio encoder hears: VGGish's log-mel, or mn04's.
+        binary: the network has one class: every id above 0 becomes 1.
+    """
+
+    size_px: int
+    audio_shape: tuple[int, ...]
+    binary: bool
+
+    def __call__(self, clips: Sequence[ClipSample]) -> Batch:
+        clips = [resize_clip(clip, self.size_px) for clip in clips]
+        masks = torch.from_numpy(np.stack([clip.masks for clip in clips]))
+        frames = torch.from_numpy(np.stack([clip.frames for clip in clips]))
+        return Batch(
+            frames=frames.permute(0, 1, 4, 2, 3).contiguous(),
+            audio=torch.from_numpy(np.stack([hears(clip, self.audio_shape) for clip in clips])),
+            masks=(masks > 0).to(torch.uint8) if self.binary else masks,
+            labelled=torch.from_numpy(np.stack([clip.mask_valid for clip in clips])),
+            valid=torch.from_numpy(np.stack([clip.frame_valid for clip in clips])),
+            names=tuple(clip.name for clip in clips),
+            tags=tuple(clip.tags for clip in clips),
+        )
+
+
+def hears(clip: ClipSample, audio_shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """The sound of each frame as an audio encoder wants it, float32 [T, *audio_shape].
+
+    Raises:
+        DatasetError: the clip was read without that kind of sound.
+    """
+    if audio_shape == LOG_MEL_SHAPE:
+        if clip.log_mel is None:
+            raise DatasetError(f"clip {clip.name} has no log-mel", "Read the data set with log-mel")
+        return clip.log_mel
+    if clip.waveform is None or clip.sample_rate_hz != MN_RATE_HZ:
+        raise DatasetError(
+            f"clip {clip.name} has sound at {clip.sample_rate_hz} Hz", f"The network hears {MN_RATE_HZ} Hz"
+        )
+    steps = audio_shape[-1]
+    rows = [mn_log_mel(row)[:, :steps] for row in clip.audio_context(MN_CONTEXT_S)]
+    return np.stack(rows)[:, None]

@@ -1,0 +1,213 @@
+"""The clips of a run: open a split, augment, and load batches in the run's order."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from stream_avs.audio.mn_mel import SAMPLE_RATE_HZ as MN_RATE_HZ
+from stream_avs.datasets.augment import AugmentConfig, augment
+from stream_avs.datasets.avsbench import LogMelFrom
+from stream_avs.datasets.avsbench_avss import AvssDataset
+from stream_avs.datasets.avsbench_ms3 import Ms3Dataset
+from stream_avs.datasets.avsbench_s4 import S4Dataset
+from stream_avs.datasets.sample import LOG_MEL_SHAPE, ClipDataset, ClipSample
+from stream_avs.datasets.scenes import LogMelTiming, ProceduralSource, SceneDataset
+from stream_avs.errors import ConfigError, DatasetError
+from stream_avs.models.ccformer.config import CCFormerConfig, Mode
+from stream_avs.training.batch import Batch, Collate
+from stream_avs.training.config import DataConfig, DatasetKind
+from stream_avs.training.order import Share
+
+BINARY_LABELS = ("background", "sounding")
+
+
+def open_split(
+    config: DataConfig, split: str, network: CCFormerConfig, audio_shape: tuple[int, ...], frames: int
+) -> ClipDataset:
+    """Open one split with the sound that the network hears.
+
+    Args:
+        config: which data set.
+        split: train, val or test.
+        network: its input size and classes.
+        audio_shape: of the network's audio encoder.
+        frames: of a composed clip; recorded ones have their own length.
+
+    Raises:
+        DatasetError: the folder or its table is wrong, or the split is empty.
+        ConfigError: a setting of the scenes is out of range.
+    """
+    log_mel = audio_shape == LOG_MEL_SHAPE
+    clips: ClipDataset
+    if config.kind is DatasetKind.SCENES:
+        clips = _scenes(config, split, network, log_mel, frames)
+    else:
+        root, waveform_hz = Path(config.root), 0 if log_mel else MN_RATE_HZ
+        if config.kind is DatasetKind.AVSS:
+            source = LogMelFrom.WAV if log_mel else LogMelFrom.NONE
+            clips = AvssDataset(root, split, log_mel=source, waveform_hz=waveform_hz)
+        else:
+            source = LogMelFrom.FILE if log_mel else LogMelFrom.NONE
+            reader = S4Dataset if config.kind is DatasetKind.S4 else Ms3Dataset
+            clips = reader(root, split, log_mel=source, waveform_hz=waveform_hz)
+    if not len(clips):
+        raise DatasetError(
+            f"{config.kind} in {config.root} has no clip in split {split!r}", "Check its table"
+        )
+    return FirstClips(clips, config.limit) if config.limit else clips
+
+
+def check_classes(network: CCFormerConfig, clips: ClipDataset) -> None:
+    """Refuse a network of neither one class nor those of the data set.
+
+    Raises:
+        ConfigError: naming both numbers.
+    """
+    if network.classes not in (1, len(clips.class_names)):
+        raise ConfigError(
+            f"the network has {network.classes} classes, the data set {len(clips.class_names)}",
+            f"Train one with --model.classes {len(clips.class_names)}, or 1 for sounding / not sounding",
+        )
+
+
+def labels_of(clips: ClipDataset, network: CCFormerConfig) -> tuple[str, ...]:
+    """Name of every class id the network can predict."""
+    return BINARY_LABELS if network.classes == 1 else clips.class_names
+
+
+def check_frames(clip: ClipSample, network: CCFormerConfig, frames: int) -> None:
+    """Refuse clips of another length than training unrolls.
+
+    Raises:
+        ConfigError: naming both lengths.
+    """
+    if network.mode is Mode.WINDOW and len(clip) != frames:
+        raise ConfigError(
+            f"clips have {len(clip)} frames, training unrolls {frames}", f"Set --model.frames {len(clip)}"
+        )
+
+
+class FirstClips:
+    """The first clips of a data set.
+
+    Args:
+        clips: all of them.
+        count: how many to keep.
+    """
+
+    def __init__(self, clips: ClipDataset, count: int) -> None:
+        self.clips = clips
+        self.class_names = clips.class_names
+        self.split = clips.split
+        self._count = min(count, len(clips))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> ClipSample:
+        """Clip `index`; an endless set gives new clips beyond its length."""
+        return self.clips[index]
+
+
+class TrainingClips:
+    """Clips as one run sees them: clip k of epoch e is the same whenever and wherever it is asked for.
+
+    Args:
+        clips: the training split.
+        change: draws flip, colours, crop and size anew for each epoch; None leaves clips as they are.
+        seed: of the run.
+    """
+
+    def __init__(self, clips: ClipDataset, change: AugmentConfig | None, seed: int) -> None:
+        self._clips = clips
+        self._change = change
+        self._seed = seed
+        self._endless = isinstance(clips.clips if isinstance(clips, FirstClips) else clips, SceneDataset)
+
+    def __getitem__(self, place: tuple[int, int]) -> ClipSample:
+        """Clip `place` = (epoch, index); sets that compose their clips give new ones in each epoch."""
+        epoch, index = place
+        clip = self._clips[epoch * len(self._clips) + index if self._endless else index]
+        if self._change is None:
+            return clip
+        return augment(clip, self._change, np.random.default_rng((self._seed, epoch, index)))
+
+
+def training_batches(
+    clips: TrainingClips, collate: Collate, shares: Iterator[Share], *, workers: int, pin: bool
+) -> Iterator[Batch]:
+    """Load the micro-batches of `shares`, one after the other.
+
+    The loader draws from a generator of its own: the global ones stay untouched, so that a resumed
+    run finds them as they were.
+    """
+    loader: DataLoader[Batch] = DataLoader(
+        clips,  # type: ignore[arg-type]
+        batch_sampler=_Places(shares),  # type: ignore[arg-type]
+        collate_fn=collate,
+        num_workers=workers,
+        pin_memory=pin,
+        worker_init_fn=quiet_worker,
+        generator=torch.Generator().manual_seed(0),
+    )
+    yield from loader
+
+
+def scoring_batches(
+    clips: ClipDataset, collate: Collate, batches: Sequence[Sequence[int]], *, workers: int, pin: bool
+) -> Iterator[Batch]:
+    """Load `batches` of clip indices, one after the other."""
+    loader: DataLoader[Batch] = DataLoader(
+        clips,  # type: ignore[arg-type]
+        batch_sampler=batches,  # type: ignore[arg-type]
+        collate_fn=collate,
+        num_workers=min(workers, len(batches)),
+        pin_memory=pin,
+        worker_init_fn=quiet_worker,
+        generator=torch.Generator().manual_seed(0),
+    )
+    yield from loader
+
+
+def quiet_worker(_: int) -> None:
+    """Set up a loading process: Ctrl-C is the main process's affair, and one core is its share."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
+class _Places:
+    """The (epoch, index) pairs of each micro-batch."""
+
+    def __init__(self, shares: Iterator[Share]) -> None:
+        self._shares = shares
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for share in self._shares:
+            for clips in share.micro_batches:
+                yield [(share.epoch, index) for index in clips]
+
+
+def _scenes(
+    config: DataConfig, split: str, network: CCFormerConfig, log_mel: bool, frames: int
+) -> SceneDataset:
+    scenes = config.scenes
+    scene = replace(
+        scenes.scene,
+        frames=frames,
+        size_px=network.input_px,
+        log_mel=scenes.scene.log_mel if log_mel else LogMelTiming.NONE,
+        sample_rate_hz=scenes.scene.sample_rate_hz if log_mel else MN_RATE_HZ,
+    )
+    lengths = {"train": scenes.train_clips, "val": scenes.val_clips, "test": scenes.test_clips}
+    return SceneDataset(
+        ProceduralSource(shapes=scenes.shapes, colours=scenes.colours), scene,
+        seed=scenes.seed, split=split, length=lengths[split],
+    )  # fmt: skip
