@@ -53,10 +53,13 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
     Raises:
         DatasetError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     data = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
-    if not cv2.imwrite(str(path), data):
-        raise DatasetError(f"cannot write {path}", "Check the disk and the permissions")
+    _, encoded = cv2.imencode(path.suffix, data)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded.tobytes())
+    except OSError as error:
+        raise DatasetError(f"cannot write {path} ({error})", "Check the disk and the permissions") from None
 
 
 def read_audio(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
@@ -83,14 +86,21 @@ def read_audio(path: Path, sample_rate_hz: int) -> NDArray[np.float32]:
 
 
 def write_wav(path: Path, samples: NDArray[np.float32], sample_rate_hz: int) -> None:
-    """Write float32 [n] in [-1, 1] as 16-bit mono wav; samples on the 16-bit grid are kept exactly."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write float32 [n] in [-1, 1] as 16-bit mono wav; samples on the 16-bit grid are kept exactly.
+
+    Raises:
+        DatasetError: the file cannot be written.
+    """
     values = np.clip(np.round(samples * _INT16), -_INT16, _INT16 - 1).astype("<i2")
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(sample_rate_hz)
-        file.writeframes(values.tobytes())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(sample_rate_hz)
+            file.writeframes(values.tobytes())
+    except OSError as error:
+        raise DatasetError(f"cannot write {path} ({error})", "Check the disk and the permissions") from None
 
 
 def _read(path: Path, flags: int) -> NDArray[np.uint8]:
