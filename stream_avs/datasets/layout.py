@@ -23,22 +23,29 @@ def find_base(root: Path, table: str) -> Path:
     """Return the folder that holds `table`: `root` itself or one at most two levels below.
 
     Raises:
-        DatasetError: there is none, or more than one.
+        DatasetError: there is none, or more than one, or `root` is not a folder.
+    """
+    found = find_tables(root, table)
+    if len(found) > 1:
+        places = ", ".join(str(path.parent) for path in found[:3])
+        raise DatasetError(f"{root} holds {len(found)} files {table} ({places})", "Give one of them")
+    if not found:
+        raise DatasetError(f"no {table} in {root} or two levels below", "Give the folder it was unpacked to")
+    return found[0].parent
+
+
+def find_tables(root: Path, table: str) -> list[Path]:
+    """Return the files of that name in `root`, or else one level below, or else two.
+
+    Raises:
+        DatasetError: `root` is not a folder.
     """
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder", "Give the folder the data set was unpacked to")
     for pattern in (table, f"*/{table}", f"*/*/{table}"):
-        found = sorted(root.glob(pattern))
-        if len(found) > 1:
-            places = ", ".join(str(path.parent) for path in found[:3])
-            raise DatasetError(
-                f"{root} holds {len(found)} files {table} ({places})", "Give one of these folders"
-            )
-        if found:
-            return found[0].parent
-    raise DatasetError(
-        f"no {table} in {root} or two levels below", "Give the folder the data set was unpacked to"
-    )
+        if found := sorted(root.glob(pattern)):
+            return found
+    return []
 
 
 def unnested(folder: Path) -> Path:
