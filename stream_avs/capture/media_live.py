@@ -1,0 +1,211 @@
+"""A live network stream: its own time stamps mapped to the monotonic clock, reconnecting for ever.
+
+The container's stamps keep picture and sound together however unevenly they arrive (transport
+streams hand sound over in bunches of up to 0.7 s); arrivals only say when that time line is now.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from stream_avs.capture.base import Sink, SourceInfo
+from stream_avs.capture.container import (
+    PictureConverter,
+    import_av,
+    open_container,
+    pick_tracks,
+    source_error,
+    to_samples,
+)
+from stream_avs.capture.live_time import LiveTime, Place
+from stream_avs.capture.packets import Arrived, Connection
+from stream_avs.capture.worker import Backoff
+from stream_avs.clock import MonotonicClock
+from stream_avs.config import MediaConfig
+from stream_avs.errors import SourceError
+from stream_avs.types import NS_PER_S, AudioBlock, Event, StampSource
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+
+class LiveStream:
+    """Relays a live stream into a sink; same arguments as `FilePlayback`.
+
+    Raises:
+        SourceError: the stream has no video track.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        name: str,
+        config: MediaConfig,
+        *,
+        frame_id: str,
+        clock: MonotonicClock,
+        container: InputContainer,
+    ) -> None:
+        self._address = address
+        self._name = name
+        self._config = config
+        self._frame_id = frame_id
+        self._clock = clock
+        self._container: InputContainer | None = container
+        try:
+            self.info = _describe(name, *pick_tracks(container, name))
+        except SourceError:
+            container.close()
+            raise
+
+    def close(self) -> None:
+        """Free the connection; only when `run` is not running."""
+        if self._container is not None:
+            self._container.close()
+
+    def run(self, sink: Sink, stop: threading.Event) -> None:
+        """Relay until `stop` is set; a lost connection is opened again and again."""
+        backoff = Backoff()
+        container, self._container = self._container, None
+        while container is not None:
+            finite = container.duration is not None
+            started_ns = self._clock()
+            error = self._relay(container, sink, stop)
+            if stop.is_set():
+                return
+            if finite and error is None:
+                sink.ended()
+                return
+            if self._clock() - started_ns > 10 * NS_PER_S:
+                backoff.reset()
+            lost_ns = self._clock()
+            reason = source_error(self._address, error, self._config.timeout_s).what if error else "it ended"
+            sink.event(Event.DISCONTINUITY, lost_ns, f"lost {self._name}: {reason}; reconnecting")
+            container = self._reopen(backoff, stop)
+            if container is not None:
+                now_ns = self._clock()
+                away_s = (now_ns - lost_ns) / NS_PER_S
+                sink.event(Event.RECONNECT, now_ns, f"{self._name} was away for {away_s:.1f} s")
+                sink.discontinuity("reconnect", now_ns)
+
+    def _reopen(self, backoff: Backoff, stop: threading.Event) -> InputContainer | None:
+        """Open again, however long it takes; None when stopped."""
+        while backoff.wait(stop):
+            try:
+                container = open_container(self._address, self._config)
+            except SourceError:
+                continue
+            if not stop.is_set() and container.streams.video:
+                return container
+            container.close()
+        return None
+
+    def _relay(self, container: InputContainer, sink: Sink, stop: threading.Event) -> Exception | None:
+        """Hand over what comes until the connection is lost; return the error, None for a clean end."""
+        video, audio = pick_tracks(container, self._name)
+        # Slices, not frames: frame threads hold back as many pictures as there are threads.
+        video.thread_type = "SLICE"
+        if audio is None:
+            sink.audio_ended()
+        relay = _Relay(sink, self._frame_id, self._clock)
+        connection = Connection(container, [s for s in (video, audio) if s], self._name, self._clock)
+        try:
+            for arrived in connection.packets(stop):
+                relay.take(arrived)
+                for _ in range(connection.take_skipped()):
+                    sink.event(Event.SUPERSEDED, arrived.arrival_ns, "decoding is slower than the stream")
+        finally:
+            connection.close()
+        return connection.error
+
+
+class _Relay:
+    """Decodes the packets of one connection, stamps what comes out, and hands it to the sink."""
+
+    def __init__(self, sink: Sink, frame_id: str, clock: MonotonicClock) -> None:
+        self._sink = sink
+        self._frame_id = frame_id
+        self._clock = clock
+        self._time = LiveTime(sink)
+        self._converter = PictureConverter()
+        self._decode_errors = import_av().error.FFmpegError
+        self._sound_end_s: float | None = None
+
+    def take(self, arrived: Arrived) -> None:
+        packet = arrived.packet
+        begin_s, end_s = _span_s(packet, arrived.is_video)
+        place = self._time.arrived(arrived.is_video, begin_s, end_s, arrived.arrival_ns)
+        if place is Place.MISPLACED:
+            return
+        try:
+            frames = packet.decode()
+        except self._decode_errors as error:
+            if place is Place.SETTLED:
+                # A stream joined in the middle of a group of pictures begins with damage.
+                event = Event.DECODE_ERROR if arrived.is_video else Event.AUDIO_OVERRUN
+                self._sink.event(event, arrived.arrival_ns, f"damaged packet: {error.strerror}")
+            return
+        for frame in frames:
+            media_s = self._media_s(frame, arrived.is_video)
+            if place is Place.SETTLED:
+                self._hand_over(frame, media_s, arrived)
+
+    def _media_s(self, frame: Any, is_video: bool) -> float | None:
+        """Media time of a decoded frame; None where it has none."""
+        media_s = None if frame.pts is None else float(frame.pts * frame.time_base)
+        if is_video:
+            return media_s
+        # RTP packets hold many blocks of AAC, and only the first of them has a time.
+        media_s = self._sound_end_s if media_s is None else media_s
+        if media_s is not None:
+            self._sound_end_s = media_s + frame.samples / frame.sample_rate
+        return media_s
+
+    def _hand_over(self, frame: Any, media_s: float | None, arrived: Arrived) -> None:
+        stamp_ns = None if media_s is None else self._time.stamp_ns(media_s)
+        damage = "without a usable time" if stamp_ns is None else "damaged" if frame.is_corrupt else ""
+        if damage or stamp_ns is None:
+            event = Event.DECODE_ERROR if arrived.is_video else Event.AUDIO_OVERRUN
+            self._sink.event(event, arrived.arrival_ns, damage)
+        elif arrived.is_video:
+            self._sink.frame(
+                self._converter.convert(frame),
+                stamp_ns,
+                arrived.arrival_ns,
+                frame_id=self._frame_id,
+                stamp_source=StampSource.CONTAINER,
+            )
+        else:
+            self._sink.audio(
+                AudioBlock(
+                    samples=to_samples(frame),
+                    stamp_ns=stamp_ns,
+                    sample_rate_hz=frame.sample_rate,
+                    stamp_source=StampSource.CONTAINER,
+                )
+            )
+
+
+def _span_s(packet: Any, is_video: bool) -> tuple[float | None, float | None]:
+    """Media time of a packet's begin, and of the moment before which it cannot have been sent."""
+    if packet.pts is None:
+        return None, None
+    begin_s = float(packet.pts * packet.time_base)
+    length_s = 0.0 if is_video else float((packet.duration or 0) * packet.time_base)
+    return begin_s, begin_s + length_s
+
+
+def _describe(name: str, video: VideoStream, audio: AudioStream | None) -> SourceInfo:
+    notes = () if audio else ("no sound in this stream: nothing will be marked as sounding",)
+    return SourceInfo(
+        name=name,
+        width_px=video.codec_context.width,
+        height_px=video.codec_context.height,
+        fps=float(video.average_rate or 0),
+        sample_rate_hz=audio.codec_context.sample_rate if audio else 0,
+        channels=audio.codec_context.channels if audio else 0,
+        notes=notes,
+    )
