@@ -1,5 +1,5 @@
 """`python -m stream_avs` is `stream-avs`."""
 
-from stream_avs.cli import main
+from stream_avs.cli import script
 
-raise SystemExit(main())
+script()

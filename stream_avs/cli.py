@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
+from typing import NoReturn
 
 # Idle OpenMP threads must not spin: beside capture and encoding, spinning makes the network many
 # times slower. Read by libgomp when torch is first imported, so it has to be set before that.
@@ -81,5 +83,21 @@ def _help() -> str:
     )
 
 
+def script() -> NoReturn:
+    """Entry point of the installed command: `main`, then leave at once.
+
+    Every command closes what it opened before it returns. Unloading torch would take up to another
+    second, and Ctrl-C has to end a live session within one.
+    """
+    try:
+        code = main()
+    except SystemExit as end:  # argument parsing ends this way
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    script()

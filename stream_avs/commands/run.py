@@ -7,6 +7,7 @@ import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from stream_avs.capture.address import redact
 from stream_avs.capture.open_source import make_source
 from stream_avs.commands.arguments import parse_arguments
 from stream_avs.commands.status_view import StatusView, summary
@@ -42,7 +43,7 @@ def run(argv: list[str]) -> int:
         tap = overlay.wrap if overlay is not None else None
         pipeline = Pipeline(config, source, model, tuple(listeners), tap, ledger)
         notes = _notes(config)
-        with pipeline, StatusView(f"{config.name} <- {config.source}", notes, enabled=config.status) as view:
+        with pipeline, StatusView(f"{config.name} <- {redact(config.source)}", notes, enabled=config.status) as view:
 
             def tick() -> None:
                 readers = publisher.subscribers if publisher is not None else 0
