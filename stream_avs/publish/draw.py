@@ -23,7 +23,7 @@ except ImportError:
 __all__ = ["PALETTE", "colour_of", "mask_png", "overlay", "overlay_result"]
 
 _SMOOTHING_PX = 0.8  # of the mask: rounds its pixel corners before it is enlarged
-_SEAM = 90
+_SEAM_OPACITY = 0.35
 _STALE_FADE = 0.45
 _INK = (16, 18, 22)
 _PAPER = (245, 246, 248)
@@ -110,24 +110,29 @@ def _draw_class(canvas: Image, mask: ClassMap, class_id: int, transform: Affine,
     (x0, y0), soft = found
     height, width = soft.shape
     region = canvas[y0 : y0 + height, x0 : x0 + width]
-    colour = PALETTE[class_id]
-    steepness = max(1.0, 1.2 * _scale_of(transform))
-    alpha = cv2.convertScaleAbs(
-        np.clip((soft.astype(np.float32) - 127.5) * steepness + 127.5, 0, 255), alpha=opacity
-    )
-    _blend(region, colour, alpha)
-    outline = _outline(soft)
+    _, inside = cv2.threshold(soft, 127, 255, cv2.THRESH_BINARY)
+    _tint(region, PALETTE[class_id], opacity, inside)
+    # The line covers the steps of the tint's edge. A dark seam around it keeps it visible where the
+    # picture has the same colour.
+    outline = _outline(inside)
     line_px = max(2, round(canvas.shape[0] / 300))
-    # A dark seam around the bright line keeps it visible where the picture has the same colour.
     seam = np.zeros((height, width), np.uint8)
-    cv2.drawContours(seam, outline, -1, _SEAM, line_px + 2, cv2.LINE_AA)
-    _blend(region, np.array(_INK), seam)
-    cv2.drawContours(canvas, outline, -1, _bright(colour), line_px, cv2.LINE_AA, offset=(x0, y0))
+    cv2.drawContours(seam, outline, -1, 255, line_px + 2)
+    _tint(region, np.array(_INK), _SEAM_OPACITY, seam)
+    line = _bright(PALETTE[class_id])
+    cv2.drawContours(canvas, outline, -1, line, line_px, cv2.LINE_AA, offset=(x0, y0))
 
 
-def _outline(soft: Any) -> list[Any]:
+def _tint(region: Image, colour: Any, opacity: float, where: Any) -> None:
+    """Mix one colour into `region` in place where uint8 [h, w] is not zero."""
+    levels = np.arange(256)[:, None] * (1 - opacity) + np.asarray(colour) * opacity
+    table = np.rint(levels).astype(np.uint8).reshape(1, 256, 3)
+    cv2.copyTo(cv2.LUT(region, table), where, region)
+
+
+def _outline(inside: Any) -> list[Any]:
     """Polygons around what is inside, holes too, without the steps of single pixels."""
-    contours, _ = cv2.findContours((soft > 127).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    contours, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     return [cv2.approxPolyDP(c, 0.8, True) for c in contours]
 
 
@@ -231,11 +236,6 @@ def _blend(region: Image, colour: Any, alpha: Any) -> None:
 
 def _bright(colour: Any) -> tuple[float, ...]:
     return tuple(np.rint(colour + (255.0 - colour) * 0.25).tolist())
-
-
-def _scale_of(transform: Affine) -> float:
-    a, b, _, d, e, _ = transform
-    return float(abs(a * e - b * d) ** 0.5)
 
 
 def _font(text_px: int) -> tuple[float, int]:

@@ -199,7 +199,7 @@ def _add_video(container: Any, size: tuple[int, int], fps: float) -> Any:
     context.color_primaries = context.color_trc = context.colorspace = _BT709
     context.color_range = _LIMITED_RANGE
     if codec == "libx264":
-        stream.options = {"preset": "veryfast", "crf": "20"}
+        stream.options = {"preset": "superfast", "crf": "20"}
     else:
         context.bit_rate = int(0.15 * stream.width * stream.height * fps)
     return stream

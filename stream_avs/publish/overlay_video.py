@@ -41,7 +41,7 @@ class OverlayWriter:
         sample_rate_hz: rate of the sound; None for a file without.
         ledger: counts what was dropped as `Event.PUBLISH_DROP`.
         queue: frames that may wait to be written.
-        wait: make `frame` wait for room instead of dropping; for files that can be asked to wait.
+        wait: make `frame` and `audio` wait for room instead of dropping; for sources that can wait.
         opacity: of the masks' tint, 0..1.
 
     Attributes:
@@ -106,10 +106,12 @@ class OverlayWriter:
         """Hand in consecutive samples; they must not change afterwards."""
         length_s = _length_s(block)
         with self._changed:
+            if self._wait:
+                self._changed.wait_for(lambda: self._sound_waiting_s <= _MAX_SOUND_S or self._is_over())
             if not self._with_sound or self._is_over():
                 return
             if self._sound_waiting_s > _MAX_SOUND_S:
-                self._ledger.record(Event.PUBLISH_DROP, block.stamp_ns, "sound of the overlay video")
+                self._drop_sound(block)
                 return
             self._sound_waiting_s += length_s
             self._items.append(block)
@@ -187,13 +189,18 @@ class OverlayWriter:
             self._early.append(block)
             self._early_s += _length_s(block)
             while self._early_s > _MAX_SOUND_S:
-                self._early_s -= _length_s(self._early.popleft())
+                oldest = self._early.popleft()
+                self._early_s -= _length_s(oldest)
+                self._drop_sound(oldest)
             return
         self._movie.sound(block.samples, block.stamp_ns - self._start_ns, block.sample_rate_hz)
 
     def _drop(self, stamp_ns: int, why: str) -> None:
         self.dropped += 1
         self._ledger.record(Event.PUBLISH_DROP, stamp_ns, why)
+
+    def _drop_sound(self, block: AudioBlock) -> None:
+        self._ledger.record(Event.PUBLISH_DROP, block.stamp_ns, "sound of the overlay video")
 
     def _fail(self, error: Exception) -> None:
         """Note why writing has stopped."""

@@ -137,6 +137,19 @@ def test_a_worker_is_never_held_up_and_drops_are_counted(tmp_path):
     assert len(read(tmp_path / "busy.mp4")[0]) == writer.written
 
 
+def test_sound_that_waits_too_long_for_a_first_frame_is_counted(tmp_path):
+    ledger = Ledger()
+    with OverlayWriter(tmp_path / "late.mp4", SIZE, 25, 16_000, ledger=ledger, wait=True) as writer:
+        for k in range(25):
+            writer.audio(tone(0.5, k * 0.5))
+        writer.frame(GREY, None, at(0))
+        writer.frame(GREY, None, at(12.5))
+    assert ledger.counts() == {Event.PUBLISH_DROP: 5}
+    _, times, sound = read(tmp_path / "late.mp4")
+    assert np.abs(sound[times < 2]).max() < 0.02
+    assert np.abs(sound[(times > 3) & (times < 12)]).max() > 0.3
+
+
 def test_the_image_may_be_overwritten_at_once(tmp_path):
     image = np.full_like(GREY, 200)
     with OverlayWriter(tmp_path / "ring.mp4", SIZE, 25, None, wait=True) as writer:
