@@ -65,6 +65,7 @@ class SceneStream:
         require(
             0.1 <= segment_s[0] <= segment_s[1], "scenes.segment_s", segment_s, "0.1 <= shortest <= longest"
         )
+        require(seed >= 0, "scenes.seed", seed, "0 or more")
         check_source(source, config)
         rng = np.random.default_rng((seed, 3))
         count = 1 + int(duration_s / config.frame_spacing_s + 1e-6)
