@@ -161,10 +161,10 @@ def _ros2() -> Check:
 
 
 def _weights() -> Check:
-    from stream_avs.models.load import WEIGHTS_DIR
+    from stream_avs.models.load import BUNDLED
 
-    files = sorted(p.name for p in WEIGHTS_DIR.glob("*.safetensors"))
-    free_gb = shutil.disk_usage(WEIGHTS_DIR).free / 1e9
+    files = sorted(p.name for p in BUNDLED.glob("*.safetensors"))
+    free_gb = shutil.disk_usage(BUNDLED).free / 1e9
     return Check(
         name="weights", purpose="bundled networks", status=OK if files else MISSING,
         found=f"{', '.join(files) or 'none'}; {free_gb:.0f} GB free on that disk",

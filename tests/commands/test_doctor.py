@@ -1,0 +1,33 @@
+"""`stream-avs doctor` reports what is there and says how to get what is not."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from stream_avs.commands import doctor
+
+
+def test_json_names_every_check(capsys: pytest.CaptureFixture[str]) -> None:
+    code = doctor.run(["--json"])
+    report = json.loads(capsys.readouterr().out)
+    by_name = {c["name"]: c for c in report["checks"]}
+    assert {"torch", "sounddevice", "cameras", "microphones", "weights", "rclpy"} <= by_name.keys()
+    assert by_name["torch"]["found"].startswith("2.13")
+    assert "espnetv2" in by_name["weights"]["found"]
+    needed_and_missing = [c for c in report["checks"] if c["required"] and c["status"] == "missing"]
+    assert code == (1 if needed_and_missing else 0)
+
+
+def test_a_missing_package_is_named_with_the_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)  # what Python does for a module that cannot be imported
+    assert doctor.run([]) == 1
+    out = capsys.readouterr().out
+    line = next(line for line in out.splitlines() if " av " in line)
+    assert line.startswith(" ✗ av")
+    assert "pip install 'stream-avs[live]'" in line
+    assert "needed and missing: av" in out
