@@ -121,6 +121,18 @@ def test_colours_survive(tmp_path):
     assert np.abs(pictures[2][1].mean((0, 1)) - (200, 60, 30)).max() < 8
 
 
+def test_without_libx264_it_is_mpeg4(tmp_path, monkeypatch):
+    monkeypatch.setattr(av, "codecs_available", av.codecs_available - {"libx264"})
+    path = tmp_path / "old.mp4"
+    with OverlayWriter(path, SIZE, 29.97, 16_000, wait=True) as writer:
+        for k in range(30):
+            writer.audio(tone(1 / 30, k / 30))
+            writer.frame(GREY, None, at(k / 29.97))
+    with av.open(str(path)) as movie:
+        assert movie.streams.video[0].codec_context.name == "mpeg4"
+    assert (len(read(path)[0]), writer.error) == (30, None)
+
+
 def test_a_worker_is_never_held_up_and_drops_are_counted(tmp_path):
     ledger = Ledger()
     image = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), dtype=np.uint8)
