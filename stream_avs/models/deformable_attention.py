@@ -68,10 +68,10 @@ class DeformableAttention(nn.Module):
         """
         B, Q, _ = query.shape
         H, L, P = self.heads, self.levels, self.points
-        offsets = self.offsets(query).float().view(B, Q, H, L, P, 2)
+        offsets = _at_least_float32(self.offsets(query)).view(B, Q, H, L, P, 2)
         weights = self.weights(query).view(B, Q, H, L * P).softmax(-1)
         scale = offsets.new_tensor([[w, h] for h, w in sizes])  # offsets count cells of their level
-        reference = reference.float().expand(B, Q, 2)
+        reference = reference.to(offsets.dtype).expand(B, Q, 2)
         locations = reference[:, :, None, None, None] + offsets / scale[:, None]  # [B, Q, H, L, P, 2]
         return self.out(sample(self.value(features), locations, weights.view(B, Q, H, L, P), sizes))
 
@@ -96,12 +96,14 @@ def sample(values: Tensor, locations: Tensor, weights: Tensor, sizes: Sequence[S
         zip(sizes, values.split([h * w for h, w in sizes], 1), strict=True)
     ):
         # [B, h*w, d] -> [B*H, d/H, h, w]
-        image = flat.transpose(1, 2).reshape(B * H, d // H, h, w)
+        image = flat.transpose(1, 2).reshape(B * H, d // H, h, w).to(locations.dtype)
         grid = grids[:, level]
-        if image.dtype is not grid.dtype:
-            image = image.to(grid.dtype)
         sampled.append(F.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False))
     gathered = torch.stack(sampled, dim=-2)  # [B*H, d/H, Q, L, P]
     share = weights.permute(0, 2, 1, 3, 4).reshape(B * H, 1, Q, len(sizes), P)
     summed = (gathered * share).sum((-2, -1))  # [B*H, d/H, Q]
     return summed.view(B, d, Q).transpose(1, 2).to(values.dtype)
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x if x.dtype is torch.float64 else x.float()

@@ -64,16 +64,16 @@ def test_the_layer_equals_its_equation() -> None:
     for parameter in layer.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     query, features = torch.randn(2, 4, d).double(), torch.randn(2, CELLS, d).double()
-    reference = torch.rand(2, 4, 2)
+    reference = torch.rand(2, 4, 2).double()
 
-    # offsets count cells of their level; locations are float32 by design
-    cells = torch.tensor([[w, h] for h, w in SIZES], dtype=torch.float32)[:, None]
-    offsets = layer.offsets(query).float().view(2, 4, heads, len(SIZES), points, 2)
+    # offsets count cells of their level
+    cells = torch.tensor([[w, h] for h, w in SIZES], dtype=torch.float64)[:, None]
+    offsets = layer.offsets(query).view(2, 4, heads, len(SIZES), points, 2)
     locations = reference[:, :, None, None, None] + offsets / cells
     weights = layer.weights(query).view(2, 4, heads, -1).softmax(-1).view(2, 4, heads, len(SIZES), points)
-    expected = layer.out(sample_by_loops(layer.value(features), locations.double(), weights))
+    expected = layer.out(sample_by_loops(layer.value(features), locations, weights))
 
-    torch.testing.assert_close(layer(query, reference, features, SIZES), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(layer(query, reference, features, SIZES), expected, rtol=1e-12, atol=1e-12)
 
 
 @settings(max_examples=20, deadline=None)
