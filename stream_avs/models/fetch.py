@@ -78,7 +78,16 @@ def _download(url: str, part: Path, progress: Progress) -> None:
         # a server whose file has changed meanwhile sends the whole new one
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", tag.read_text())
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        if error.headers.get("Content-Range") != f"bytes */{have}":
+            part.unlink()
+            _download(url, part, progress)
+        return  # every byte is there
+    with response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT and _starts_at(response, have)
         if not resumed:
             have = 0
