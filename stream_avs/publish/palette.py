@@ -13,15 +13,15 @@ from stream_avs.publish.png import encode_png
 from stream_avs.types import ClassMap
 
 _HUES = (
+    (230, 159, 0),  # orange: stands out indoors and out, so it is the first, and a person's
     (86, 180, 233),  # sky blue
-    (230, 159, 0),  # orange
     (0, 158, 115),  # bluish green
     (204, 121, 167),  # reddish purple
     (240, 228, 66),  # yellow
     (213, 94, 0),  # vermilion
     (0, 114, 178),  # blue
 )
-_LIGHTNESS = (0.0, 0.5, -0.35, 0.25, -0.6)  # towards white (positive) or black
+_LIGHTNESS = (0.0, 0.5, 0.2, -0.35, -0.6)  # towards white (positive) or black
 _RESERVED = (128, 128, 128)
 
 
