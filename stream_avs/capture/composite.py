@@ -1,0 +1,132 @@
+"""A camera and a microphone as one source."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+from stream_avs.capture.base import Sink, Source, SourceInfo
+from stream_avs.clock import MonotonicClock, monotonic_ns
+from stream_avs.errors import StreamAvsError
+from stream_avs.types import AudioBlock, Event, Image, StampSource
+
+
+class Composite:
+    """Joins a source of pictures and a source of sound.
+
+    - Either failing at `open` fails the whole: whoever asks for a microphone must not be left to
+      wonder why nothing sounds.
+    - Later, the end of the sound ends the sound only: pictures go on, and masks say "no audio".
+      If it was an error, it is told as a discontinuity with the error's text.
+    - The end of the pictures ends the source, with the error if there was one: without pictures
+      there is nothing to segment.
+
+    Args:
+        video: its audio, if any, is ignored.
+        audio: its pictures, if any, are ignored.
+        clock: the monotonic clock.
+    """
+
+    def __init__(self, video: Source, audio: Source, *, clock: MonotonicClock = monotonic_ns) -> None:
+        self._video = video
+        self._audio = audio
+        self._clock = clock
+
+    def open(self) -> SourceInfo:
+        """Open both; see `Source.open`."""
+        video = self._video.open()
+        try:
+            audio = self._audio.open()
+        except BaseException:
+            self._video.stop()
+            raise
+        return replace(
+            video,
+            name=f"{video.name} and {audio.name}",
+            sample_rate_hz=audio.sample_rate_hz,
+            channels=audio.channels,
+            live=video.live or audio.live,
+            notes=video.notes + audio.notes,
+        )
+
+    def start(self, sink: Sink) -> None:
+        """Start both; see `Source.start`."""
+        # Sound first, so that the first frame already has some.
+        self._audio.start(_AudioSide(sink, self._clock))
+        try:
+            self._video.start(_VideoSide(sink))
+        except BaseException:
+            self._audio.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop both at the same time; see `Source.stop`."""
+        audio = threading.Thread(target=self._audio.stop)
+        audio.start()
+        self._video.stop()
+        audio.join()
+
+
+class _Side:
+    """Passes on what one of the two sources tells about itself."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def frame(
+        self,
+        image: Image,
+        stamp_ns: int,
+        arrival_ns: int,
+        *,
+        frame_id: str = "camera",
+        stamp_source: StampSource = StampSource.ARRIVAL,
+    ) -> None:
+        """See `Sink.frame`; overridden by the side that has pictures."""
+
+    def audio(self, block: AudioBlock) -> None:
+        """See `Sink.audio`; overridden by the side that has sound."""
+
+    def event(self, event: Event, stamp_ns: int, detail: str = "") -> None:
+        """See `Sink.event`."""
+        self._sink.event(event, stamp_ns, detail)
+
+    def discontinuity(self, reason: str, stamp_ns: int) -> None:
+        """See `Sink.discontinuity`."""
+        self._sink.discontinuity(reason, stamp_ns)
+
+
+class _VideoSide(_Side):
+    def frame(
+        self,
+        image: Image,
+        stamp_ns: int,
+        arrival_ns: int,
+        *,
+        frame_id: str = "camera",
+        stamp_source: StampSource = StampSource.ARRIVAL,
+    ) -> None:
+        self._sink.frame(image, stamp_ns, arrival_ns, frame_id=frame_id, stamp_source=stamp_source)
+
+    def audio_ended(self) -> None:
+        """The sound comes from the other side."""
+
+    def ended(self, error: StreamAvsError | None = None) -> None:
+        self._sink.ended(error)
+
+
+class _AudioSide(_Side):
+    def __init__(self, sink: Sink, clock: MonotonicClock) -> None:
+        super().__init__(sink)
+        self._clock = clock
+
+    def audio(self, block: AudioBlock) -> None:
+        self._sink.audio(block)
+
+    def audio_ended(self) -> None:
+        self._sink.audio_ended()
+
+    def ended(self, error: StreamAvsError | None = None) -> None:
+        if error is not None:
+            self._sink.discontinuity(f"sound ended: {error}", self._clock())
+        self._sink.audio_ended()
