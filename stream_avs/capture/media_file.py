@@ -33,7 +33,7 @@ from stream_avs.capture.timeline import HOLE_NS, PlaybackClock, Splices
 from stream_avs.clock import MonotonicClock
 from stream_avs.config import MediaConfig, Pace
 from stream_avs.errors import SourceError
-from stream_avs.types import NS_PER_S, AudioBlock, StampSource
+from stream_avs.types import NS_PER_S, AudioBlock, Event, StampSource
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -45,6 +45,12 @@ AUDIO_LEAD_NS = 2 * NS_PER_S
 A frame waits for its sound, and the sink blocks when many frames wait; were the sound behind them
 in the queue, nothing would move any more.
 """
+
+DECLARES_LENGTH = frozenset({"mov", "mp4", "matroska", "webm"})
+"""Formats whose header states the length; for others FFmpeg estimates it."""
+
+CUT_SHORT_S = 0.5
+"""A recording that ends so much before its declared length has been cut short."""
 
 
 class FilePass:
@@ -90,6 +96,13 @@ class FilePass:
     def items(self, due: Callable[[Item], int]) -> Iterator[Item]:
         """Yield both tracks, ordered by `due`; sound before picture when equal."""
         return itertools.chain(self._early, heapq.merge(self._sounds, self._pictures, key=due))
+
+    def missing_s(self, end_ns: int) -> float:
+        """How much a recording lacks that its header promises, having ended at `end_ns`; 0 for nothing."""
+        if not DECLARES_LENGTH & set(self._containers[0].format.name.split(",")):
+            return 0.0
+        missing_s = self.info.duration_s - (end_ns - self.start_ns) / NS_PER_S
+        return missing_s if missing_s > CUT_SHORT_S else 0.0
 
     def close(self) -> None:
         """Close the file; may be called twice."""
@@ -146,6 +159,10 @@ class FilePlayback:
                 if end_ns is None:
                     return
                 stamp_ns = playback.stamp_ns(end_ns)
+                missing_s = self._pass.missing_s(end_ns)
+                if missing_s > 0:
+                    detail = f"the file ends {missing_s:.1f} s before its declared end"
+                    sink.event(Event.DECODE_ERROR, stamp_ns, detail)
                 if not self._config.loop:
                     break
                 self._pass.close()
