@@ -1,0 +1,103 @@
+"""Pictures and samples to bytes and back. Sizes are checked before anything is decoded."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from stream_avs.errors import WireError, missing_package
+from stream_avs.link.header import MAX_FRAME_BYTES, AudioHeader, FrameHeader
+from stream_avs.types import Image, Samples
+
+Bytes = bytes | memoryview
+
+_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD8)})
+
+
+def encode_frame(image: Image, jpeg_quality: int) -> tuple[Literal["jpeg", "rgb8"], Bytes]:
+    """Encode uint8 [H, W, 3] RGB; returns "jpeg" or, for quality 0, "rgb8", and the bytes.
+
+    Raises:
+        MissingPackageError: JPEG is asked for and OpenCV is not installed.
+    """
+    if jpeg_quality == 0:
+        return "rgb8", image.tobytes()
+    cv2 = _opencv()
+    ok, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]
+    )
+    if not ok:
+        raise WireError(f"image of {image.shape} cannot be encoded as JPEG")
+    return "jpeg", data.tobytes()
+
+
+def decode_frame(header: FrameHeader, data: Bytes) -> Image:
+    """Decode the picture of a frame message, uint8 [H, W, 3] RGB.
+
+    Raises:
+        WireError: the bytes do not hold a picture of that size.
+        MissingPackageError: OpenCV is not installed.
+    """
+    height, width = header.height_px, header.width_px
+    if len(data) > MAX_FRAME_BYTES:
+        raise WireError(f"frame has {len(data)} bytes, the limit is {MAX_FRAME_BYTES}")
+    if header.encoding == "rgb8":
+        if len(data) != height * width * 3:
+            raise WireError(f"rgb8 frame of {width}x{height} has {len(data)} bytes")
+        return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+    if jpeg_size(data) != (width, height):
+        raise WireError(f"frame is not a JPEG file of {width}x{height} pixels")
+    cv2 = _opencv()
+    try:
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise WireError(f"JPEG cannot be decoded: {error}") from None
+    if bgr is None or bgr.shape != (height, width, 3):
+        raise WireError(f"JPEG of {len(data)} bytes cannot be decoded")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), np.uint8)
+
+
+def encode_audio(samples: Samples) -> bytes:
+    """Encode float32 [n, channels] as interleaved int16; beyond [-1, 1] it clips, NaN is silence."""
+    finite = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
+    return np.rint(np.clip(finite, -1, 1) * 32767).astype("<i2").tobytes()
+
+
+def decode_audio(header: AudioHeader, data: Bytes) -> Samples:
+    """Decode the samples of an audio message, float32 [n, channels].
+
+    Raises:
+        WireError: the bytes do not hold that many samples.
+    """
+    if len(data) != header.samples * header.channels * 2:
+        raise WireError(f"audio of {header.samples} x {header.channels} samples has {len(data)} bytes")
+    values = np.frombuffer(data, "<i2").reshape(-1, header.channels)
+    return (values / np.float32(32767)).astype(np.float32)
+
+
+def jpeg_size(data: Bytes) -> tuple[int, int] | None:
+    """(width, height) from the frame header of a JPEG file (ITU-T T.81, B.2.2), None if there is none."""
+    if bytes(data[:2]) != b"\xff\xd8":
+        return None
+    at, end = 2, len(data)
+    while at + 4 <= end and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF or marker in _BARE_MARKERS:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker in _SIZE_MARKERS:
+            if at + 9 > end:
+                return None
+            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
+
+
+def _opencv() -> Any:
+    try:
+        import cv2
+    except ImportError:
+        raise missing_package("OpenCV (cv2)", "live") from None
+    return cv2
