@@ -181,13 +181,23 @@ def run_until_done(
     tick: Callable[[], None] = lambda: None,
     tick_s: float = 0.25,
 ) -> None:
-    """Start, call `tick` now and then, and return at the end of the stream or of `duration_s`.
+    """Start, then `follow` to the end; see there."""
+    pipeline.start()
+    follow(pipeline, duration_s, tick, tick_s)
+
+
+def follow(
+    pipeline: Pipeline,
+    duration_s: float = 0.0,
+    tick: Callable[[], None] = lambda: None,
+    tick_s: float = 0.25,
+) -> None:
+    """Call `tick` now and then, and return at the end of the stream or of `duration_s` (0: no limit).
 
     Raises:
         StreamAvsError: the source or the model failed.
         KeyboardInterrupt: passed on, with the pipeline still to be stopped by its `with`.
     """
-    pipeline.start()
     end_s = time.monotonic() + duration_s if duration_s > 0 else float("inf")
     while not pipeline.wait(max(0.0, min(tick_s, end_s - time.monotonic()))):
         tick()

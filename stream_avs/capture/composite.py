@@ -6,9 +6,10 @@ import threading
 from dataclasses import replace
 
 from stream_avs.capture.base import Sink, Source, SourceInfo
+from stream_avs.capture.passing_sink import PassingSink
 from stream_avs.clock import MonotonicClock, monotonic_ns
 from stream_avs.errors import StreamAvsError
-from stream_avs.types import AudioBlock, Event, Image, StampSource
+from stream_avs.types import AudioBlock, Image, StampSource
 
 
 class Composite:
@@ -67,66 +68,36 @@ class Composite:
         audio.join()
 
 
-class _Side:
-    """Passes on what one of the two sources tells about itself."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-
-    def frame(
-        self,
-        image: Image,
-        stamp_ns: int,
-        arrival_ns: int,
-        *,
-        frame_id: str = "camera",
-        stamp_source: StampSource = StampSource.ARRIVAL,
-    ) -> None:
-        """See `Sink.frame`; overridden by the side that has pictures."""
+class _VideoSide(PassingSink):
+    """Lets pictures through; sound comes from the other side."""
 
     def audio(self, block: AudioBlock) -> None:
-        """See `Sink.audio`; overridden by the side that has sound."""
-
-    def event(self, event: Event, stamp_ns: int, detail: str = "") -> None:
-        """See `Sink.event`."""
-        self._sink.event(event, stamp_ns, detail)
-
-    def discontinuity(self, reason: str, stamp_ns: int) -> None:
-        """See `Sink.discontinuity`."""
-        self._sink.discontinuity(reason, stamp_ns)
-
-
-class _VideoSide(_Side):
-    def frame(
-        self,
-        image: Image,
-        stamp_ns: int,
-        arrival_ns: int,
-        *,
-        frame_id: str = "camera",
-        stamp_source: StampSource = StampSource.ARRIVAL,
-    ) -> None:
-        self._sink.frame(image, stamp_ns, arrival_ns, frame_id=frame_id, stamp_source=stamp_source)
+        """Not from this side."""
 
     def audio_ended(self) -> None:
-        """The sound comes from the other side."""
-
-    def ended(self, error: StreamAvsError | None = None) -> None:
-        self._sink.ended(error)
+        """Not from this side."""
 
 
-class _AudioSide(_Side):
+class _AudioSide(PassingSink):
+    """Lets sound through; its end ends the sound only."""
+
     def __init__(self, sink: Sink, clock: MonotonicClock) -> None:
         super().__init__(sink)
         self._clock = clock
 
-    def audio(self, block: AudioBlock) -> None:
-        self._sink.audio(block)
-
-    def audio_ended(self) -> None:
-        self._sink.audio_ended()
+    def frame(
+        self,
+        image: Image,
+        stamp_ns: int,
+        arrival_ns: int,
+        *,
+        frame_id: str = "camera",
+        stamp_source: StampSource = StampSource.ARRIVAL,
+    ) -> None:
+        """Not from this side."""
 
     def ended(self, error: StreamAvsError | None = None) -> None:
+        """The pictures go on without sound."""
         if error is not None:
             self._sink.discontinuity(f"sound ended: {error}", self._clock())
         self._sink.audio_ended()

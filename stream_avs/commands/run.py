@@ -7,15 +7,14 @@ import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from stream_avs.capture.address import redact
 from stream_avs.capture.open_source import make_source
 from stream_avs.commands.arguments import parse_arguments
 from stream_avs.commands.status_view import StatusView, summary
 from stream_avs.config import Pace, RunConfig, load_yaml
-from stream_avs.errors import ConfigError
+from stream_avs.errors import ConfigError, PublishError
 from stream_avs.ledger import Ledger
 from stream_avs.models.registry import load_model
-from stream_avs.pipeline import Pipeline, run_until_done
+from stream_avs.pipeline import Pipeline, follow
 from stream_avs.publish.overlay_tap import OverlayTap
 from stream_avs.publish.zeromq import Publisher
 
@@ -42,18 +41,20 @@ def run(argv: list[str]) -> int:
         listeners = [part.publish for part in (publisher, overlay) if part is not None]
         tap = overlay.wrap if overlay is not None else None
         pipeline = Pipeline(config, source, model, tuple(listeners), tap, ledger)
-        notes = _notes(config)
-        with pipeline, StatusView(f"{config.name} <- {redact(config.source)}", notes, enabled=config.status) as view:
+        with pipeline, suppress(KeyboardInterrupt):
+            info = pipeline.start()
+            title = f"{config.name} <- {info.name}"
+            with StatusView(title, (*info.notes, *_notes(config)), enabled=config.status) as view:
 
-            def tick() -> None:
-                readers = publisher.subscribers if publisher is not None else 0
-                view.show(pipeline.snapshot(), pipeline.captured, readers)
+                def tick() -> None:
+                    readers = publisher.subscribers if publisher is not None else 0
+                    view.show(pipeline.snapshot(), pipeline.captured, readers)
 
-            with suppress(KeyboardInterrupt):
-                run_until_done(pipeline, config.duration_s, tick)
+                follow(pipeline, config.duration_s, tick)
     print(summary(pipeline.snapshot(), pipeline.captured), file=sys.stderr)
     if overlay is not None:
         print(overlay.report(), file=sys.stderr)
+        return 0 if overlay.whole else PublishError.exit_code
     return 0
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from stream_avs.capture.base import Sink, SourceInfo
-from stream_avs.errors import PublishError, StreamAvsError
+from stream_avs.capture.passing_sink import PassingSink
+from stream_avs.errors import PublishError
 from stream_avs.ledger import Ledger
 from stream_avs.publish.overlay_video import OverlayWriter
-from stream_avs.types import AudioBlock, Event, Image, MaskResult, StampSource
+from stream_avs.types import AudioBlock, Image, MaskResult, StampSource
 
 MAX_PENDING_BYTES = 256_000_000
 DEFAULT_SIZE = (640, 480)
@@ -78,15 +80,7 @@ class OverlayTap:
     def audio(self, block: AudioBlock) -> None:
         """Pass a copy of the sound to the video."""
         if self._writer is not None:
-            samples = block.samples.copy()
-            self._writer.audio(
-                AudioBlock(
-                    samples=samples,
-                    stamp_ns=block.stamp_ns,
-                    sample_rate_hz=block.sample_rate_hz,
-                    stamp_source=block.stamp_source,
-                )
-            )
+            self._writer.audio(replace(block, samples=block.samples.copy()))
 
     def publish(self, result: MaskResult) -> None:
         """Draw every frame up to the one `result` belongs to."""
@@ -96,6 +90,11 @@ class OverlayTap:
                     self._shown = result
                 self._write_first(self._shown)
             self._shown = result
+
+    @property
+    def whole(self) -> bool:
+        """False if the video could not be written to its end, e.g. because the disk is full."""
+        return self._writer is not None and self._writer.error is None
 
     def report(self) -> str:
         """One line about the video: where it is, or why it is not whole."""
@@ -130,11 +129,11 @@ class OverlayTap:
             self._writer.frame(image, result, stamp_ns)
 
 
-class _TappedSink:
-    """A sink that shows everything to the tap and passes it on."""
+class _TappedSink(PassingSink):
+    """Shows frames and sound to the tap before it passes them on."""
 
     def __init__(self, sink: Sink, tap: OverlayTap) -> None:
-        self._sink = sink
+        super().__init__(sink)
         self._tap = tap
 
     def frame(
@@ -146,21 +145,11 @@ class _TappedSink:
         frame_id: str = "camera",
         stamp_source: StampSource = StampSource.ARRIVAL,
     ) -> None:
+        """See `Sink.frame`."""
         self._tap.frame(image, stamp_ns)
-        self._sink.frame(image, stamp_ns, arrival_ns, frame_id=frame_id, stamp_source=stamp_source)
+        super().frame(image, stamp_ns, arrival_ns, frame_id=frame_id, stamp_source=stamp_source)
 
     def audio(self, block: AudioBlock) -> None:
+        """See `Sink.audio`."""
         self._tap.audio(block)
-        self._sink.audio(block)
-
-    def event(self, event: Event, stamp_ns: int, detail: str = "") -> None:
-        self._sink.event(event, stamp_ns, detail)
-
-    def discontinuity(self, reason: str, stamp_ns: int) -> None:
-        self._sink.discontinuity(reason, stamp_ns)
-
-    def audio_ended(self) -> None:
-        self._sink.audio_ended()
-
-    def ended(self, error: StreamAvsError | None = None) -> None:
-        self._sink.ended(error)
+        super().audio(block)

@@ -135,13 +135,26 @@ def test_truncated_file_ends_normally(talkers: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device without room")
-def test_full_disk_stops_the_video_not_the_masks(silent_film: Path, tmp_path: Path) -> None:
+def test_full_disk_is_refused_at_the_start(silent_film: Path, tmp_path: Path) -> None:
     video = tmp_path / "overlay.mp4"
     video.symlink_to("/dev/full")
     done = run("--source", str(silent_film), "--media.pace", "fast", "--overlay", str(video))
+    check_one_line_error(done, 5, "overlay.mp4", "No space left")
+
+
+def test_disk_that_fills_up_stops_the_video_not_the_masks(talkers: Path, tmp_path: Path) -> None:
+    arguments = ["--source", str(talkers), "--duration-s", "5", "--overlay", str(tmp_path / "overlay.mp4")]
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 40 && exec "$0" "$@"', *COMMAND, *arguments],  # 40 KiB a file
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert "Traceback" not in done.stderr
-    assert "No space left" in done.stderr
-    assert done.returncode in (0, 5)
+    assert "overlay.mp4 is not whole" in done.stderr
+    assert done.returncode == 5
+    frames = int(done.stderr.split(" frames, ")[0].split()[-1])
+    assert 100 < frames < 135  # 5 s at 25 Hz: the masks went on to the end
 
 
 def test_synthetic_source_needs_nothing() -> None:
