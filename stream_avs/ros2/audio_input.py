@@ -152,10 +152,11 @@ def _scaled(raw: NDArray[np.uint8], kind: str) -> Samples:
         if kind[0] == "u":
             values = values ^ np.int32(-(2**31))
         return (values / np.float64(2**31)).astype(np.float32)
-    dtype = np.dtype(kind)
+    dtype: np.dtype[Any] = np.dtype(kind)
     values = raw.view(dtype)
     if dtype.kind == "f":
-        return np.clip(np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=-1.0), -1, 1).astype(np.float32)
+        finite = np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=-1.0)
+        return np.asarray(np.clip(finite, -1, 1), np.float32)
     full = 2.0 ** (8 * dtype.itemsize - 1)
     centre = full if dtype.kind == "u" else 0.0
     scaled: Samples = ((values.astype(np.float64) - centre) / full).astype(np.float32)
