@@ -39,7 +39,7 @@ class EvalConfig:
     kind: DatasetKind | None = None
     """s4, ms3, avss or scenes; by default what the checkpoint was trained on."""
     root: str = ""
-    """Folder of the data set; scenes need none."""
+    """Folder of the data set; scenes need none, or one of pictures and recordings."""
     split: str = "test"
     """train, val or test."""
     sound: Sound = Sound.OWN
@@ -113,9 +113,10 @@ def data_of(config: EvalConfig, loaded: Loaded) -> DataConfig:
         raise ConfigError(
             f"{config.checkpoint} does not say what it was trained on", "Give --kind s4|ms3|avss|scenes"
         )
-    if trained is not None and trained.kind is kind:
-        return replace(trained, root=config.root or trained.root, limit=config.limit)
-    return DataConfig(kind=kind, root=config.root, limit=config.limit)
+    base = trained if trained is not None and trained.kind is kind else DataConfig(kind=kind)
+    data = replace(base, root=config.root or base.root, limit=config.limit)
+    data.require_root()
+    return data
 
 
 def _open(config: EvalConfig, data: DataConfig, loaded: Loaded) -> ClipDataset:

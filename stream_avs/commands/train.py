@@ -86,8 +86,6 @@ def parse(argv: list[str]) -> Request:
         same_run(config, state.config)
         return Request(config=config, state=state)
     settings = _read_settings(Path(file)) if file else {}
-    if helps and not root:
-        root = "DIR"
     if name:
         default = recipe(name, root=root, network=network, settings=settings)
     elif file:
@@ -98,7 +96,9 @@ def parse(argv: list[str]) -> Request:
         raise ConfigError(
             "nothing says what to train", f"Give --preset {'|'.join(RECIPES)}, --config or --resume"
         )
-    return Request(config=parse_arguments(TrainConfig, "train", argv, DESCRIPTION, default), state=None)
+    config = parse_arguments(TrainConfig, "train", argv, DESCRIPTION, default)
+    config.data.require_root()
+    return Request(config=config, state=None)
 
 
 def _train(request: Request, group: Group, view: ProgressView, stop: StopRequest) -> int:
@@ -108,8 +108,9 @@ def _train(request: Request, group: Group, view: ProgressView, stop: StopRequest
         require_tensorboard()
     if group.leads:
         folder.open(resume=state is not None)
-        folder.write_config(config)
     trainer = Trainer(config, group, view, state)
+    if group.leads:
+        folder.write_config(config)
     view.say(_opening(trainer, group))
     outcome = trainer.run(stop)
     if not outcome.finished:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from stream_avs.config import from_mapping, require
@@ -34,7 +35,8 @@ class Precision(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ScenesConfig:
-    """Composed scenes: how many, of what."""
+    """Composed scenes: how many, of what. With `data.root` of real pictures and recordings (see
+    `datasets.scenes.assets`), without it of shapes and tones."""
 
     train_clips: int = 4000
     """Clips of an epoch; each epoch composes new ones."""
@@ -42,10 +44,12 @@ class ScenesConfig:
     """Clips of the val split."""
     test_clips: int = 200
     """Clips of the test split."""
+    classes: tuple[str, ...] = ()
+    """Classes of the folder to use, in the order of their ids; none for all."""
     shapes: int = 3
-    """Procedural shapes, 1..4; each has its timbre."""
+    """Without a folder: shapes, 1..4; each has its timbre."""
     colours: int = 2
-    """Procedural colours, 2 or 3; each has its pitch."""
+    """Without a folder: colours, 2 or 3; each has its pitch."""
     seed: int = 0
     """Same seed, same clips."""
     scene: SceneConfig = field(default_factory=SceneConfig)
@@ -64,13 +68,20 @@ class DataConfig:
     kind: DatasetKind = DatasetKind.SCENES
     """s4, ms3, avss or scenes."""
     root: str = ""
-    """Folder the data set was unpacked to; scenes need none."""
+    """Folder the data set was unpacked to; scenes need none, or one of pictures and recordings."""
     limit: int = 0
     """Use only the first so many clips of each split; 0 for all."""
     scenes: ScenesConfig = field(default_factory=ScenesConfig)
 
     def __post_init__(self) -> None:
         require(self.limit >= 0, "data.limit", self.limit, "0 or more clips")
+
+    def require_root(self) -> None:
+        """Check that a data set of files has a folder.
+
+        Raises:
+            ConfigError: it has none.
+        """
         if self.kind is not DatasetKind.SCENES and not self.root:
             raise ConfigError(
                 f"data set {self.kind} needs a folder", "Give the one it was unpacked to with --root DIR"
@@ -176,8 +187,7 @@ class TrainConfig:
 
 
 def _paper(kind: DatasetKind, network: CCFormerConfig, **settings: Any) -> dict[str, Any]:
-    data = {"kind": str(kind), "root": ""}
-    return {"data": data, "model": asdict(network), "out": f"out/{kind}", **settings}
+    return {"data": {"kind": str(kind)}, "model": asdict(network), "out": f"out/{kind}", **settings}
 
 
 def _scenes(network: CCFormerConfig, scenes: ScenesConfig, **settings: Any) -> dict[str, Any]:
@@ -238,6 +248,12 @@ def recipe(
         kept = {key: values["model"][key] for key in ("frames", "classes")}
         values["model"] = _merged({**chosen, **kept}, (settings or {}).get("model", {}))
     return from_mapping(values, TrainConfig)
+
+
+def shareable(config: TrainConfig) -> dict[str, Any]:
+    """The settings as plain values without the folders of this machine, for checkpoints to be shared."""
+    local = {"out": TrainConfig.out, "weights_dir": "", "init_from": Path(config.init_from).name}
+    return {**asdict(config), **local, "data": {**asdict(config.data), "root": ""}}
 
 
 def same_run(config: TrainConfig, stored: TrainConfig) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from stream_avs.datasets.avsbench_ms3 import Ms3Dataset
 from stream_avs.datasets.avsbench_s4 import S4Dataset
 from stream_avs.datasets.sample import LOG_MEL_SHAPE, ClipDataset, ClipSample
 from stream_avs.datasets.scenes import LogMelTiming, ProceduralSource, SceneDataset
+from stream_avs.datasets.scenes.assets import AssetLibrary
+from stream_avs.datasets.scenes.source import SceneSource
 from stream_avs.errors import ConfigError, DatasetError
 from stream_avs.models.ccformer.config import CCFormerConfig, Mode
 from stream_avs.training.batch import Batch, Collate
@@ -143,7 +146,7 @@ class TrainingClips:
 
 def training_batches(
     clips: TrainingClips, collate: Collate, shares: Iterator[Share], *, workers: int, pin: bool
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Load the micro-batches of `shares`, one after the other.
 
     The loader draws from a generator of its own: the global ones stay untouched, so that a resumed
@@ -163,7 +166,7 @@ def training_batches(
 
 def scoring_batches(
     clips: ClipDataset, collate: Collate, batches: Sequence[Sequence[int]], *, workers: int, pin: bool
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Load `batches` of clip indices, one after the other."""
     loader: DataLoader[Batch] = DataLoader(
         clips,  # type: ignore[arg-type]
@@ -206,8 +209,15 @@ def _scenes(
         log_mel=scenes.scene.log_mel if log_mel else LogMelTiming.NONE,
         sample_rate_hz=scenes.scene.sample_rate_hz if log_mel else MN_RATE_HZ,
     )
+    if config.root:
+        source: SceneSource = _library(Path(config.root), scenes.classes).source(split)
+    else:
+        source = ProceduralSource(shapes=scenes.shapes, colours=scenes.colours)
     lengths = {"train": scenes.train_clips, "val": scenes.val_clips, "test": scenes.test_clips}
-    return SceneDataset(
-        ProceduralSource(shapes=scenes.shapes, colours=scenes.colours), scene,
-        seed=scenes.seed, split=split, length=lengths[split],
-    )  # fmt: skip
+    return SceneDataset(source, scene, seed=scenes.seed, split=split, length=lengths[split])
+
+
+@functools.lru_cache(maxsize=1)
+def _library(root: Path, classes: tuple[str, ...]) -> AssetLibrary:
+    """The library of a folder, looked through once for all splits."""
+    return AssetLibrary(root, classes=classes or None)

@@ -26,7 +26,10 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}{_MARK}")
     try:
+        partial.touch()
+        mode = partial.stat().st_mode  # as the user's umask has it; some writers make private files
         write(partial)
+        partial.chmod(mode)
         _flush(partial)
         os.replace(partial, path)
     except BaseException:

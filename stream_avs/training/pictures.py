@@ -12,15 +12,27 @@ from stream_avs.errors import StreamAvsError
 from stream_avs.publish.palette import PALETTE
 from stream_avs.training.scoring import Example
 
-OPACITY = 0.55
+TINT = 0.3
+DIMMED = 0.4
 _GAP_PX = 2
 
 
 def tinted(frames: NDArray[np.uint8], masks: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Colour what sounds: uint8 [T, S, S, 3] and class ids [T, S, S] -> uint8 [T, S, S, 3]."""
+    """Leave colour to what sounds, with a tint and an outline of its class; the rest is dim and grey.
+
+    Args:
+        frames: uint8 [T, S, S, 3], RGB.
+        masks: uint8 [T, S, S], class ids.
+
+    Returns:
+        uint8 [T, S, S, 3], RGB.
+    """
     colour = PALETTE[masks].astype(np.float32)
-    blended = frames * (1 - OPACITY) + colour * OPACITY
-    return np.where(masks[..., None] > 0, blended, frames * 0.75).round().astype(np.uint8)
+    grey = frames.mean(axis=3, keepdims=True) * DIMMED
+    seen = np.where(masks[..., None] > 0, frames * (1 - TINT) + colour * TINT, grey)
+    kernel = np.ones((3, 3), np.uint8)
+    inner = np.stack([cv2.erode(mask, kernel) for mask in masks])  # smaller ids grow into larger ones
+    return np.where(((inner != masks) & (masks > 0))[..., None], colour, seen).round().astype(np.uint8)
 
 
 def sheet(example: Example) -> NDArray[np.uint8]:

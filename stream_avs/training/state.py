@@ -23,6 +23,7 @@ from stream_avs.models.ccformer.checkpoint import (
     describe,
     fill_network,
     network_tensors,
+    read_description,
     read_metadata,
     write_tensors,
 )
@@ -134,9 +135,8 @@ def save_state(
             tensors[f"{_OPTIMIZER}{key}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous()
     for rank, state in enumerate(random_states):
         tensors |= {f"{_RANDOM}{rank}.{name}": t.cpu() for name, t in state.items()}
-    about = {"step": progress.step, "best_j": progress.best_j}
-    metadata = describe(network.config, labels, about)
-    metadata[_KEY] = json.dumps({"config": asdict(config), "progress": asdict(progress)})
+    metadata = describe(network.config, labels, {"training": asdict(config)})
+    metadata[_KEY] = json.dumps(asdict(progress))
     try:
         write_whole(path, lambda partial: write_tensors(partial, tensors, metadata))
     except OSError as error:
@@ -155,9 +155,8 @@ def read_state(path: Path) -> TrainingState:
             f"{path} is no training state", "Resume from a folder that `stream-avs train` wrote"
         )
     try:
-        content = json.loads(metadata[_KEY])
-        config = from_mapping(content["config"], TrainConfig)
-        progress = from_mapping(content["progress"], Progress)
+        config = from_mapping(read_description(path).about["training"], TrainConfig)
+        progress = from_mapping(json.loads(metadata[_KEY]), Progress)
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise WeightsError(f"training state {path} is damaged: {error}", "Start the run again") from None
     except ConfigError as error:

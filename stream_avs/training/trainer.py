@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from stream_avs.models.ccformer.pretrained import load_encoders
 from stream_avs.models.load import read_weights
 from stream_avs.training import random_state
 from stream_avs.training.batch import Batch, Collate
-from stream_avs.training.config import TrainConfig
+from stream_avs.training.config import TrainConfig, shareable
 from stream_avs.training.curves import Curves
 from stream_avs.training.data import (
     TrainingClips,
@@ -103,6 +104,8 @@ class Trainer:
             precision=config.precision, clip_norm=config.clip_gradient_norm,
         )  # fmt: skip
         self._epoch = -1
+        self._note = ""
+        self._saved: Progress | None = None
 
     @property
     def last_step(self) -> int:
@@ -121,8 +124,8 @@ class Trainer:
         with (
             History(self.folder.log, done, enabled=leads) as history,
             Curves(self.folder.curves, done, enabled=leads and self.config.tensorboard) as curves,
+            closing(self._batches()) as batches,
         ):
-            batches = self._batches()
             task = self._view.task("train", self.last_step, done)
             while True:
                 if self._group.any(bool(stop)):
@@ -196,7 +199,7 @@ class Trainer:
         best = load_network(self.folder.best)
         self.network.load_state_dict(best.network.state_dict())
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Generator[Batch, None, None]:
         config, group = self.config, self._group
         shares = self.order.shares(self.progress.step, rank=group.rank, processes=group.size)
         change = replace(config.augmentation, size_px=config.model.input_px) if config.augment else None
@@ -210,7 +213,10 @@ class Trainer:
         return training_batches(clips, collate, shares, workers=config.workers, pin=pin)
 
     def _save(self) -> None:
-        """Leave a training state to resume from."""
+        """Leave a training state to resume from, unless that of this step is there."""
+        if self._saved == self.progress:
+            return
+        self._saved = self.progress
         states = self._group.gather(random_state.capture())
         if self._group.leads:
             save_state(
@@ -222,7 +228,7 @@ class Trainer:
     def _save_best(self, scored: Scored) -> None:
         about = {
             "data": str(self.config.data.kind), "step": self.progress.step, "val_j": scored.j,
-            "val_f": scored.f, "training": asdict(self.config),
+            "val_f": scored.f, "training": shareable(self.config),
         }  # fmt: skip
 
         def write(path: Path) -> None:
