@@ -16,14 +16,18 @@ from stream_avs.capture.synthetic import Synthetic
 from stream_avs.config import RunConfig
 from stream_avs.errors import SourceError, nearest
 
-FORMS = "webcam, camera:N, /dev/videoN, synthetic, a file, rtsp://, udp://, tcp:// or http:// address"
+FORMS = (
+    "webcam, camera:N, /dev/videoN, synthetic, a file, a recording (.mcap),"
+    " rtsp://, udp://, tcp:// or http:// address"
+)
 
 
 def make_source(config: RunConfig) -> Source:
     """Build the source that `config.source` names; nothing is opened yet.
 
     "webcam" is camera 0 with a microphone; "camera:N" and "/dev/videoN" another camera with a
-    microphone; "synthetic" the test scene; anything with "://" a network stream; all else a file.
+    microphone; "synthetic" the test scene; anything with "://" a network stream; a file or folder of
+    files *.mcap a recording; all else a file.
 
     Raises:
         SourceError: the text is none of these; the message holds the nearest valid form.
@@ -44,9 +48,19 @@ def make_source(config: RunConfig) -> Source:
                 f"cannot read {redact(source)}: unknown scheme {scheme!r}", nearest(scheme, SCHEMES)
             )
         return Media(source, config.media, frame_id=frame_id)
+    if is_recording(Path(source)):
+        # Imported here: the package mcap is needed for recordings only.
+        from stream_avs.capture.replay import Replay
+
+        return Replay(source, config.media)
     if Path(source).exists():
         return Media(source, config.media, frame_id=frame_id)
     raise SourceError(f"source {source!r} is no file and no device", _suggestion(source))
+
+
+def is_recording(path: Path) -> bool:
+    """True for an MCAP file, or a folder of them as a ring recording saves it."""
+    return (path.suffix == ".mcap" and path.is_file()) or (path.is_dir() and any(path.glob("*.mcap")))
 
 
 def _camera(device: int | str, config: RunConfig) -> Composite:
