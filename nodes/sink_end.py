@@ -1,0 +1,55 @@
+"""A sink that notes the end of its source while passing everything on."""
+
+from __future__ import annotations
+
+import threading
+
+from stream_avs.capture.base import Sink
+from stream_avs.errors import StreamAvsError
+from stream_avs.types import AudioBlock, Event, Image, StampSource
+
+
+class EndingSink:
+    """Passes on to `sink`; counts, and sets `ended_event` when the source has ended."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.ended_event = threading.Event()
+        self.error: StreamAvsError | None = None
+        self.frames = self.blocks = 0
+
+    def frame(
+        self,
+        image: Image,
+        stamp_ns: int,
+        arrival_ns: int,
+        *,
+        frame_id: str = "camera",
+        stamp_source: StampSource = StampSource.ARRIVAL,
+    ) -> None:
+        """See `Sink.frame`."""
+        self.frames += 1
+        self._sink.frame(image, stamp_ns, arrival_ns, frame_id=frame_id, stamp_source=stamp_source)
+
+    def audio(self, block: AudioBlock) -> None:
+        """See `Sink.audio`."""
+        self.blocks += 1
+        self._sink.audio(block)
+
+    def event(self, event: Event, stamp_ns: int, detail: str = "") -> None:
+        """See `Sink.event`."""
+        self._sink.event(event, stamp_ns, detail)
+
+    def discontinuity(self, reason: str, stamp_ns: int) -> None:
+        """See `Sink.discontinuity`."""
+        self._sink.discontinuity(reason, stamp_ns)
+
+    def audio_ended(self) -> None:
+        """See `Sink.audio_ended`."""
+        self._sink.audio_ended()
+
+    def ended(self, error: StreamAvsError | None = None) -> None:
+        """See `Sink.ended`."""
+        self.error = error
+        self._sink.ended(error)
+        self.ended_event.set()
