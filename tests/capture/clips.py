@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 from numpy.typing import NDArray
+from recording_sink import RecordingSink
 
 WIDTH, HEIGHT, FPS, RATE_HZ = 96, 64, 25, 16000
 EVENTS_S = (0.4, 1.0, 1.56)
@@ -94,3 +95,21 @@ def onsets_s(samples: NDArray[np.float32], rate_hz: int, level: float = 0.2) -> 
         return []
     first = np.concatenate([[True], np.diff(loud) > 0.1 * rate_hz])
     return [float(index / rate_hz) for index in loud[first]]
+
+
+def flashes_ns(sink: RecordingSink) -> list[int]:
+    """Stamps of the frames that flash."""
+    return [f.stamp_ns for f in sink.frames if f.image.mean() > 130]
+
+
+def beeps_ns(sink: RecordingSink) -> list[int]:
+    """Stamps of the beeps, each from the block it begins in, so that wrong block stamps show."""
+    first = sink.blocks[0].block
+    begins = np.cumsum([0] + [len(b.block.samples) for b in sink.blocks])
+    found = []
+    for onset_s in onsets_s(sink.samples(), first.sample_rate_hz):
+        index = round(onset_s * first.sample_rate_hz)
+        k = int(np.searchsorted(begins, index, side="right")) - 1
+        into_ns = round((index - begins[k]) * 1e9 / first.sample_rate_hz)
+        found.append(sink.blocks[k].block.stamp_ns + into_ns)
+    return found

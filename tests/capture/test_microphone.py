@@ -110,7 +110,8 @@ def test_what_is_played_is_heard_intact_and_stamped_when_it_was_played(
     begins = np.cumsum(recorded["counts"]) - recorded["counts"]
     residual_ms = (recorded["stamps_ns"] - begins * 1e9 / RATE_HZ) / 1e6
     settled = residual_ms[len(residual_ms) // 2 :]
-    assert settled.std() < 1.0, "samples are the clock, not the callbacks"
+    # Callbacks are 15 ms apart from even; on a quiet machine this is below 0.2 ms.
+    assert settled.std() < 3.0, "samples are the clock, not the callbacks"
     ends_ns = recorded["stamps_ns"] + recorded["counts"] * 1e9 / RATE_HZ
     delay_ms = (recorded["handed_ns"] - ends_ns)[len(ends_ns) // 2 :] / 1e6
     assert -20 < np.median(delay_ms) < 60
