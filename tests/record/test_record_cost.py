@@ -59,6 +59,6 @@ def test_cost(tmp_path: Path, talkers: Path, picture: Picture, most: float) -> N
             time.sleep(1 / HZ)
     share = (time.process_time() - begin_s) / FRAMES * HZ
     rate_mb = path.stat().st_size / 1e6 / FRAMES * HZ
-    print(f"{picture.value}: {share:.1%} of a core at {HZ} Hz, {rate_mb:.1f} MB/s")
+    print(f"{picture.value}: {share:.1%} of a core at {HZ} Hz, {rate_mb:.1f} MB/s")  # noqa: T201
     assert out.left_out == 0
     assert share < most
