@@ -9,8 +9,9 @@ from stream_avs.config import CameraConfig, MediaConfig, MicrophoneConfig, RunCo
 from stream_avs.ledger import Ledger
 from stream_avs.link.sender import MediaSender
 from stream_avs.link.settings import LinkConfig
-from stream_avs.nodes.running import Say, run_until, stop_on_signals
-from stream_avs.nodes.sink_end import EndingSink
+
+from .running import Say, run_until, stop_on_signals
+from .sink_end import EndingSink
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,12 @@ from stream_avs.errors import StreamAvsError
 from stream_avs.link.receiver import ZmqSource
 from stream_avs.link.sender import MediaSender
 from stream_avs.link.settings import LinkConfig
-from stream_avs.nodes.running import Say, stop_on_signals
 from stream_avs.publish.draw import overlay_result
 from stream_avs.publish.subscriber import Subscriber
 from stream_avs.publish.wire import Profile
 from stream_avs.types import NS_PER_MS, AudioBlock, Event, Image, MaskResult, StampSource
+
+from .running import Say, stop_on_signals
 
 TOLERANCE_MS = 15.0
 """On one machine stamps are equal; between machines they agree as well as the wall clocks."""

@@ -20,7 +20,9 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
-def run_until(stop: threading.Event, done: Callable[[], bool], duration_s: float, poll_s: float = 0.1) -> None:
+def run_until(
+    stop: threading.Event, done: Callable[[], bool], duration_s: float, poll_s: float = 0.1
+) -> None:
     """Return when `stop` is set, `done` is true, or `duration_s` (0: never) has passed."""
     end_s = time.monotonic() + duration_s if duration_s > 0 else math.inf
     while time.monotonic() < end_s and not done() and not stop.wait(poll_s):

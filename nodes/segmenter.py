@@ -12,9 +12,10 @@ from stream_avs.link.receiver import ZmqSource
 from stream_avs.link.settings import LinkConfig
 from stream_avs.models.base import AnyModel
 from stream_avs.models.registry import load_model
-from stream_avs.nodes.running import Say, run_until, stop_on_signals
 from stream_avs.pipeline import Pipeline
 from stream_avs.publish.zeromq import Publisher
+
+from .running import Say, run_until, stop_on_signals
 
 LINK = "link"
 """The source that means a capture node."""
