@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-import tyro
-
 from stream_avs.capture.camera import CameraInfo, list_cameras
 from stream_avs.capture.microphone import MicrophoneInfo, list_microphones
+from stream_avs.commands.arguments import parse_arguments
 from stream_avs.config import MicrophoneBackend
 from stream_avs.errors import MissingPackageError
 
@@ -27,7 +26,7 @@ class DevicesConfig:
 
 def run(argv: list[str]) -> int:
     """Print the devices; returns the exit code, 0 also when there are none."""
-    config = tyro.cli(DevicesConfig, prog="stream-avs devices", args=argv, description=DESCRIPTION)
+    config = parse_arguments(DevicesConfig, "devices", argv, DESCRIPTION)
     notes = []
     cameras: list[CameraInfo] = []
     microphones: list[MicrophoneInfo] = []
