@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,19 @@ from stream_avs.errors import SourceError, missing_package
 
 OPEN_ERRORS = (OSError, ValueError)
 """PyAudio reports PortAudio's refusals as OSError, impossible parameters as ValueError."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Drop what C libraries print to standard error: ALSA and JACK complain of all they do not find."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 class PyAudioLibrary:
@@ -32,7 +48,7 @@ class PyAudioLibrary:
                 raise missing_package("PortAudio", "pyaudio", debian="libportaudio2") from None
             raise missing_package("pyaudio", "pyaudio") from None
         self._pyaudio = pyaudio
-        self._session = pyaudio.PyAudio()
+        self._session = self._initialise()
 
     def devices(self) -> list[MicrophoneInfo]:
         """See `AudioLibrary.devices`."""
@@ -84,7 +100,12 @@ class PyAudioLibrary:
         """See `AudioLibrary.refresh`."""
         if PyAudioLibrary._open_streams == 0:
             self._session.terminate()
-            self._session = self._pyaudio.PyAudio()
+            self._session = self._initialise()
+
+    def _initialise(self) -> Any:
+        """Start PortAudio, which asks every sound system there might be."""
+        with quiet():
+            return self._pyaudio.PyAudio()
 
 
 class _Stream:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -42,6 +43,16 @@ def test_lines_of_cameras_and_microphones() -> None:
         "   10  Other  /dev/video10  permission denied",
     ]
     assert devices._microphones(microphones)[1:] == [" *  4  USB Mic  2 ch  48000 Hz  ALSA"]
+
+
+@pytest.mark.parametrize("backend", ["sounddevice", "pyaudio"])
+def test_sound_systems_that_are_not_there_are_not_complained_of(backend: str) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"needs {backend}")
+    script = f"from stream_avs.commands.devices import run; raise SystemExit(run(['--backend', '{backend}']))"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0
+    assert ran.stderr == ""
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
