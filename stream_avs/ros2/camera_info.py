@@ -1,4 +1,4 @@
-"""`sensor_msgs/CameraInfo` of a picture that is a scaled, shifted copy of the camera's."""
+"""`sensor_msgs/CameraInfo` of a calibrated camera, and of a picture that is a scaled copy of its."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from stream_avs.calibration.camera_info import CameraInfo
 from stream_avs.ros2.fields import CAMERA_INFO, Fields, Header, header_fields
 from stream_avs.types import Affine
 
@@ -32,18 +33,32 @@ def camera_info_for_mask(info: Any, transform: Affine, mask_size: tuple[int, int
     to_mask = np.array([[1 / a, 0, -c / a], [0, 1 / e, -f / e], [0, 0, 1]])
     k = to_mask @ np.asarray(info.k, np.float64).reshape(3, 3)
     p = to_mask @ np.asarray(info.p, np.float64).reshape(3, 4)
+    return _fields(header, mask_size, str(info.distortion_model), d=info.d, k=k, r=info.r, p=p)
+
+
+def camera_info_fields(info: CameraInfo, header: Header) -> Fields:
+    """CameraInfo of a calibrated camera, beside an image with that header."""
+    return _fields(
+        header,
+        (info.width_px, info.height_px),
+        info.distortion_model,
+        d=info.distortion,
+        k=info.camera_matrix,
+        r=info.rectification,
+        p=info.projection,
+    )
+
+
+def _fields(header: Header, size: tuple[int, int], model: str, **matrices: Any) -> Fields:
     region = {"x_offset": 0, "y_offset": 0, "height": 0, "width": 0, "do_rectify": False}
     return Fields(
         CAMERA_INFO,
         {
             "header": header_fields(header),
-            "height": mask_size[1],
-            "width": mask_size[0],
-            "distortion_model": str(info.distortion_model),
-            "d": np.array(info.d, np.float64),
-            "k": k.reshape(-1),
-            "r": np.array(info.r, np.float64).reshape(-1),
-            "p": p.reshape(-1),
+            "height": size[1],
+            "width": size[0],
+            "distortion_model": model,
+            **{name: np.array(matrix, np.float64).reshape(-1) for name, matrix in matrices.items()},
             "binning_x": 0,
             "binning_y": 0,
             "roi": Fields("sensor_msgs/msg/RegionOfInterest", region),

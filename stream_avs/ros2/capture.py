@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from stream_avs.calibration.camera_info import CameraInfo
 from stream_avs.errors import StreamAvsError
 from stream_avs.ledger import Ledger
 from stream_avs.ros2.audio_fields import AudioKind, audio_fields, audio_info_fields
-from stream_avs.ros2.camera_info_file import CameraCalibration
+from stream_avs.ros2.camera_info import camera_info_fields
 from stream_avs.ros2.fields import Fields, Header
 from stream_avs.ros2.image_fields import compressed_fields, rgb
 from stream_avs.ros2.ros_clock import RosClock
@@ -37,7 +38,7 @@ class CaptureOutput:
 
     audio_kind: AudioKind | None
     microphone_frame_id: str
-    calibration: CameraCalibration | None = None
+    calibration: CameraInfo | None = None
 
 
 class TopicSink:
@@ -88,7 +89,7 @@ class TopicSink:
             header = self._header(stamp_ns, frame_id)
             self.frames += 1
             if self._output.calibration is not None and self._wanted(CAMERA_INFO):
-                self._emit(CAMERA_INFO, self._output.calibration.fields(header))
+                self._emit(CAMERA_INFO, camera_info_fields(self._output.calibration, header))
             if self._wanted(IMAGE):
                 self._emit(IMAGE, rgb(image, header))
             if self._wanted(IMAGE_JPEG):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from stream_avs.capture.base import Source, SourceInfo
 from stream_avs.config import Policy
 from stream_avs.engine.statistics import Snapshot
+from stream_avs.errors import StreamAvsError
 from stream_avs.ledger import Ledger
 from stream_avs.models.base import AnyModel
 from stream_avs.pipeline import Pipeline
@@ -107,16 +108,15 @@ class Segmenter:
         """Rate, age, drops and what sounds, now."""
         return self._pipeline.snapshot()
 
-    def failed(self) -> Exception | None:
-        """What ended the stream, None while it runs or after its regular end.
+    def finished(self) -> bool:
+        """True after the regular end of the stream.
 
-        Raises nothing: the caller decides what a failure means.
+        Raises:
+            StreamAvsError: the source or the network failed, or a message could not be sent.
         """
-        try:
-            self._pipeline.wait(0)
-        except Exception as error:
-            return error
-        return self._outbox.error
+        if self._outbox.error is not None:
+            raise StreamAvsError(f"a mask could not be sent: {self._outbox.error}") from self._outbox.error
+        return self._pipeline.wait(0)
 
     def statuses(self, node: str, incompatible: tuple[str, ...] = ()) -> tuple[Status, ...]:
         """What /diagnostics shall say."""
