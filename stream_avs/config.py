@@ -60,6 +60,25 @@ class Encoding(enum.StrEnum):
     PNG = "png"
 
 
+class BackendName(enum.StrEnum):
+    """What runs the network."""
+
+    AUTO = "auto"  # the fastest that is installed and agrees with eager
+    EAGER = "eager"  # PyTorch
+    OPENVINO = "openvino"  # CPU
+    CUDA = "cuda"  # PyTorch with CUDA graphs
+    TENSORRT = "tensorrt"
+
+
+class Precision(enum.StrEnum):
+    """What the network computes in."""
+
+    AUTO = "auto"  # half precision where the hardware has it
+    F32 = "f32"
+    BF16 = "bf16"
+    F16 = "f16"
+
+
 def require(ok: bool, name: str, value: object, expected: str) -> None:
     """Raise `ConfigError` naming the setting, the value found and what was expected, unless `ok`."""
     if not ok:
@@ -211,6 +230,12 @@ class ModelConfig:
     """Score above which a pixel sounds, 0..1; negative for the preset's own."""
     threads: int = 2
     """CPU threads for the network."""
+    backend: BackendName = BackendName.AUTO
+    """What runs the network."""
+    precision: Precision = Precision.AUTO
+    """What the network computes in."""
+    weights: str = ""
+    """Checkpoint written by `stream-avs train`, for the preset `ccformer`."""
 
     def __post_init__(self) -> None:
         require(

@@ -132,6 +132,7 @@ class Window:
         distinct: how many of `frames` are different frames (1..T).
         reset: True when carried state must be cleared before this window.
         reset_reason: why, e.g. "start", "gap", "seek", "geometry", "request"; "" when not reset.
+        spacing_ns: wanted time between the frames; 0 for consecutive ones.
     """
 
     frames: tuple[Frame, ...]
@@ -141,6 +142,7 @@ class Window:
     distinct: int
     reset: bool = False
     reset_reason: str = ""
+    spacing_ns: int = 0
 
     @property
     def newest(self) -> Frame:

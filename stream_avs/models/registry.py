@@ -34,6 +34,12 @@ PRESETS: dict[str, Preset] = {
             "a pixel sounds where both agree",
             factory="stream_avs.models.consensus.model:load",
         ),
+        Preset(
+            name="ccformer",
+            summary="a CCFormer of your own: --model.weights FILE, a checkpoint from `stream-avs train`; "
+            "window or causal as it was trained, every frame computed once",
+            factory="stream_avs.engine.ccformer_stream:load",
+        ),
     )
 }
 

@@ -135,6 +135,7 @@ class Join:
                 distinct=len({entry.seq for entry in picked}),
                 reset=bool(reason),
                 reset_reason=reason,
+                spacing_ns=self._spacing_ns,
             )
             return HeldWindow(window, self._frames)
         return None

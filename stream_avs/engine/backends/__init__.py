@@ -1,0 +1,1 @@
+"""Ways to run one step function fast: PyTorch, OpenVINO, CUDA graphs, TensorRT. See `prepare`."""

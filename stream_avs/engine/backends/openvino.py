@@ -1,0 +1,87 @@
+"""OpenVINO on the CPU, from the exported step; no copies between torch and OpenVINO."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stream_avs.config import Precision
+from stream_avs.engine.backends.artefacts import artefact
+from stream_avs.engine.backends.base import FlatProgram, Settings, Step
+from stream_avs.engine.backends.eager import cpu_has_bf16
+from stream_avs.engine.backends.export import FlatModule, export_flat
+from stream_avs.errors import ConfigError, StreamAvsError, missing_package
+
+_HINTS = {Precision.F32: "f32", Precision.BF16: "bf16", Precision.F16: "f16"}
+
+
+class OpenVino:
+    """See `Backend`."""
+
+    name = "openvino"
+
+    def obstacle(self, step: Step) -> StreamAvsError | None:
+        if importlib.util.find_spec("openvino") is None:
+            return missing_package("openvino", "openvino")
+        if step.device.type != "cpu":
+            return ConfigError(f"backend openvino runs on the CPU, not on {step.device}", "Use cuda")
+        return None
+
+    def precision(self, asked: Precision) -> Precision:
+        if asked is not Precision.AUTO:
+            return asked
+        return Precision.BF16 if cpu_has_bf16() else Precision.F32
+
+    def build(self, step: Step, settings: Settings) -> FlatProgram:
+        import openvino as ov
+
+        core = ov.Core()
+        if settings.cache is None:
+            model = _convert(step)
+        else:
+            path = artefact(
+                settings.cache, step, f"openvino-{ov.__version__}", lambda folder: _save(step, folder)
+            )
+            model = core.read_model(path / "step.xml")
+        compiled = core.compile_model(model, "CPU", {
+            "INFERENCE_PRECISION_HINT": _HINTS[settings.precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": settings.threads,
+            # pinned threads stand still whenever another process runs on their core
+            "ENABLE_CPU_PINNING": False,
+        })  # fmt: skip
+        # Two requests take turns, so that the results of one call may be arguments of the next.
+        requests = itertools.cycle([compiled.create_infer_request() for _ in range(2)])
+
+        def run(leaves: list[Tensor]) -> list[Tensor]:
+            request = next(requests)
+            held = [leaf.contiguous() for leaf in leaves]  # OpenVINO reads their memory until it is done
+            for place, leaf in enumerate(held):
+                request.set_input_tensor(place, ov.Tensor(leaf.numpy(), shared_memory=True))
+            request.infer()
+            return [torch.from_numpy(request.get_output_tensor(i).data) for i in range(len(compiled.outputs))]
+
+        return run
+
+
+def _save(step: Step, folder: Path) -> None:
+    import openvino as ov
+
+    ov.save_model(_convert(step), folder / "step.xml", compress_to_fp16=False)
+
+
+def _convert(step: Step) -> Any:
+    import openvino as ov
+
+    model = ov.convert_model(export_flat(step))
+    leaves = FlatModule.leaves(step)
+    if len(model.inputs) != len(leaves):
+        raise ValueError(f"the step has {len(leaves)} inputs, OpenVINO kept {len(model.inputs)}")
+    model.reshape({i: list(x.shape) for i, x in enumerate(leaves)})
+    return model

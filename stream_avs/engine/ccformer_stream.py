@@ -1,0 +1,210 @@
+"""CCFormer as a `StreamModel`: any number of sessions, each at its own pace, share one engine.
+
+Sessions call `step` from their own threads. Pictures and sounds are prepared there; what waits for
+the network goes through it together.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stream_avs.audio import mn_mel, vggish_mel
+from stream_avs.config import BackendName, ModelConfig
+from stream_avs.engine.ccformer_engine import CCFormerEngine, FrameInput, Output, Request
+from stream_avs.engine.ccformer_plan import StreamRow, plan
+from stream_avs.engine.combiner import Combiner
+from stream_avs.engine.frame_slots import FrameSlots
+from stream_avs.errors import ConfigError
+from stream_avs.models.base import Decision, Stages
+from stream_avs.models.ccformer.ccformer import CCFormer
+from stream_avs.models.ccformer.checkpoint import load_network
+from stream_avs.models.ccformer.config import AudioEncoderName
+from stream_avs.models.load import content_id
+from stream_avs.models.preprocess import resize
+from stream_avs.models.threads import configure_threads
+from stream_avs.types import Frame, Samples, Window
+
+VGGISH_SAMPLES = vggish_mel.WINDOW + (vggish_mel.EXAMPLE_FRAMES - 1) * vggish_mel.HOP
+MN04_SAMPLES = 2 * mn_mel.SAMPLE_RATE_HZ
+MAX_STREAMS = 64
+CACHE_BYTES = 4 << 30
+"""Frames kept for windows with a spacing may take this much; beyond it they are kept less densely."""
+
+
+class StreamState:
+    """A stream's place in the engine, taken at its first step and given back when this goes away."""
+
+    def __init__(self) -> None:
+        self.row: StreamRow | None = None
+
+
+class CCFormerStream:
+    """See `stream_avs.models.base.StreamModel`; `step` may be called by many threads, one per stream.
+
+    Args:
+        engine: the network; belongs to this object from here on.
+        labels: name of every class id; index 0 is the background.
+        model_id: see `StreamModel.id`.
+        max_streams: most streams at a time.
+        batch: most streams in one step.
+    """
+
+    def __init__(
+        self,
+        engine: CCFormerEngine,
+        labels: Sequence[str],
+        model_id: str,
+        *,
+        max_streams: int = MAX_STREAMS,
+        batch: int = 16,
+    ) -> None:
+        self.id = model_id
+        self.labels = dict(enumerate(labels))
+        del self.labels[0]
+        self.engine = engine
+        self.frames = engine.frames
+        self.input_px = engine.input_px
+        self._hears_mn04 = engine.network.config.audio_encoder is AudioEncoderName.MN04
+        self.sample_rate_hz = mn_mel.SAMPLE_RATE_HZ if self._hears_mn04 else vggish_mel.SAMPLE_RATE_HZ
+        self._samples = MN04_SAMPLES if self._hears_mn04 else VGGISH_SAMPLES
+        self.context_s = self._samples / self.sample_rate_hz
+        size = engine.network.sizes(self.input_px, self.input_px)[0]
+        upsample = engine.network.config.upsample
+        self.mask_shape = (size[0] * upsample, size[1] * upsample)
+        self._combiner: Combiner[Request, Output] = Combiner(engine.step, batch)
+        self._max_streams = max_streams
+        self._free = list(range(engine.rows - 1, -1, -1))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines for people: which backend runs and why not another."""
+        return tuple(dict.fromkeys(line for report in self.engine.reports for line in report.notes))
+
+    @property
+    def streams(self) -> int:
+        """Streams that have a place now."""
+        return self.engine.rows - len(self._free)
+
+    def initial_state(self) -> StreamState:
+        return StreamState()
+
+    def step(self, window: Window, state: StreamState, stages: Stages) -> tuple[Decision, StreamState]:
+        output = self.output(window, state, stages)
+        with stages.measure("decide"):
+            return self._decision(output), state
+
+    def output(self, window: Window, state: StreamState, stages: Stages) -> Output:
+        """As `step`, with the network's own numbers."""
+        if window.sample_rate_hz != self.sample_rate_hz:
+            raise ValueError(f"audio has {window.sample_rate_hz} Hz, not {self.sample_rate_hz} Hz")
+        row = state.row or self._join(state)
+        with stages.measure("prepare"):
+            request = plan(window, row, self.engine.causal, self._prepare, self._grow)
+        with stages.measure("network"):
+            return self._combiner.call(request)
+
+    def _join(self, state: StreamState) -> StreamRow:
+        with self._combiner.alone():
+            if not self._free:
+                self._more_rows()
+            index = self._free.pop()
+            self.engine.clear(index)
+        slots = FrameSlots(self.engine.slots), FrameSlots(2)
+        state.row = StreamRow(index=index, frames=slots[0], steps=slots[1])
+        weakref.finalize(state, self._free.append, index)
+        return state.row
+
+    def _more_rows(self) -> None:
+        rows = self.engine.rows
+        if rows >= self._max_streams:
+            raise ConfigError(
+                f"{rows} streams run already, the most this engine takes", "End one, or raise max_streams"
+            )
+        more = min(2 * rows, self._max_streams)
+        self.engine.make_room(more, 0, 0)
+        self._free.extend(range(more - 1, rows - 1, -1))
+
+    def _grow(self, row: StreamRow, frames: int, steps: int) -> None:
+        most = CACHE_BYTES // max(1, self.engine.slot_bytes * self.engine.rows)
+        frames = max(len(row.frames), min(frames, most))
+        with self._combiner.alone():
+            self.engine.make_room(0, frames, steps)
+        row.frames.grow(frames)
+        row.steps.grow(steps)
+
+    def _prepare(self, slot: int, frame: Frame, samples: Samples) -> FrameInput:
+        image = resize(frame.image, self.input_px, self.input_px)
+        log_mel = torch.from_numpy(self._log_mel(samples[-self._samples :]))
+        return FrameInput(slot=slot, image=image, log_mel=log_mel[None, None])
+
+    def _log_mel(self, samples: Samples) -> NDArray[np.float32]:
+        if self._hears_mn04:
+            return mn_mel.log_mel(samples)
+        return vggish_mel.log_mel(samples)[: vggish_mel.EXAMPLE_FRAMES]
+
+    def _decision(self, output: Output) -> Decision:
+        mask, confidence = output.pixels
+        pixels = np.bincount(mask.ravel())
+        total = np.bincount(mask.ravel(), weights=confidence.ravel())
+        scores = {int(i): float(total[i] / pixels[i] / 255.0) for i in np.flatnonzero(pixels) if i}
+        return Decision(mask=mask, confidence=confidence, scores=scores, sounding_score=output.sounding)
+
+
+def stream_of(
+    network: CCFormer,
+    labels: Sequence[str],
+    model_id: str,
+    config: ModelConfig,
+    *,
+    batch_sizes: Sequence[int] = (1,),
+    device: str = "",
+) -> CCFormerStream:
+    """Put a network behind a backend chosen by `config`.
+
+    Raises:
+        StreamAvsError: the backend cannot run here.
+    """
+    configure_threads(config.threads)
+    gpu = config.backend in (BackendName.CUDA, BackendName.TENSORRT)
+    automatic = config.backend is BackendName.AUTO and torch.cuda.is_available()
+    engine = CCFormerEngine(
+        network,
+        config.input_px or network.config.input_px,
+        backend=config.backend,
+        precision=config.precision,
+        threads=config.threads,
+        batch_sizes=batch_sizes,
+        threshold=config.threshold if config.threshold >= 0 else 0.5,
+        device=device or ("cuda" if gpu or automatic else "cpu"),
+    )
+    return CCFormerStream(engine, labels, model_id)
+
+
+def load(config: ModelConfig) -> CCFormerStream:
+    """Build the preset `ccformer` from a checkpoint.
+
+    Raises:
+        ConfigError: no checkpoint is named, or its network hears another length of audio.
+        WeightsError: it is missing, damaged or does not fit.
+        StreamAvsError: the backend cannot run here.
+    """
+    if not config.weights:
+        raise ConfigError(
+            "preset ccformer has no weights", "Give --model.weights FILE, from `stream-avs train`"
+        )
+    loaded = load_network(Path(config.weights).expanduser())
+    stream = stream_of(
+        loaded.network, loaded.description.labels, f"ccformer-{content_id(loaded.sha256)}", config
+    )
+    if config.audio_context_s and abs(config.audio_context_s - stream.context_s) > 1e-9:
+        raise ConfigError(
+            f"setting model.audio_context_s is {config.audio_context_s}",
+            f"This network hears {stream.context_s:g} s; leave it at 0",
+        )
+    return stream
