@@ -88,21 +88,22 @@ def sample(values: Tensor, locations: Tensor, weights: Tensor, sizes: Sequence[S
     Returns:
         [B, Q, d] in the type of `values`.
     """
-    B, Q, H, _, P, _ = locations.shape
+    B, Q, H = locations.shape[:3]
     d = values.shape[-1]
-    grids = (2 * locations - 1).permute(0, 2, 3, 1, 4, 5).flatten(0, 1)  # [B*H, L, Q, P, 2]
-    sampled = []
+    # points before queries, so that sums over points run along whole rows of queries
+    grids = (2 * locations - 1).permute(3, 0, 2, 4, 1, 5).flatten(1, 2)  # [L, B*H, P, Q, 2]
+    shares = weights.permute(3, 0, 2, 4, 1).flatten(1, 2).unsqueeze(2)  # [L, B*H, 1, P, Q]
+    total: Tensor | None = None
     for level, ((h, w), flat) in enumerate(
         zip(sizes, values.split([h * w for h, w in sizes], 1), strict=True)
     ):
         # [B, h*w, d] -> [B*H, d/H, h, w]
         image = flat.transpose(1, 2).reshape(B * H, d // H, h, w).to(locations.dtype)
-        grid = grids[:, level]
-        sampled.append(F.grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False))
-    gathered = torch.stack(sampled, dim=-2)  # [B*H, d/H, Q, L, P]
-    share = weights.permute(0, 2, 1, 3, 4).reshape(B * H, 1, Q, len(sizes), P)
-    summed = (gathered * share).sum((-2, -1))  # [B*H, d/H, Q]
-    return summed.view(B, d, Q).transpose(1, 2).to(values.dtype)
+        found = F.grid_sample(image, grids[level], mode="bilinear", padding_mode="zeros", align_corners=False)
+        part = (found * shares[level]).sum(2)  # [B*H, d/H, Q]
+        total = part if total is None else total + part
+    assert total is not None
+    return total.view(B, d, Q).transpose(1, 2).to(values.dtype)
 
 
 def _at_least_float32(x: Tensor) -> Tensor:

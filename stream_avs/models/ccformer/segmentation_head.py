@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from stream_avs.models.attention import FeedForward, Mlp, MultiHeadAttention, Residual
 from stream_avs.models.ccformer.config import CCFormerConfig, Controllers
 from stream_avs.models.ccformer.position import cell_centres
+from stream_avs.models.deformable_attention import Size
 
 _FINEST_KEY_STRIDE = 32
 """Keys of the spatial-reduction attention are thinned until their stride in pixels is this."""
@@ -85,7 +86,7 @@ class CrossModalFPN(nn.Module):
         for i in reversed(range(len(maps))):
             x = self.fusion[i](self.lateral[i](maps[i]), position[i], audio)
             if merged is not None:
-                x = x + F.interpolate(merged, size=x.shape[-2:], mode="nearest")
+                x = x + _enlarged(merged, (x.shape[-2], x.shape[-1]))
             merged = F.relu(self.smooth[i](x))
         assert merged is not None
         return self.out(merged)
@@ -173,3 +174,12 @@ class SegmentationHead(nn.Module):
         if self.upsample > 1:
             x = F.interpolate(x, scale_factor=self.upsample, mode="bilinear", align_corners=False)
         return self.classify(F.relu(self.refine(x)))
+
+
+def _enlarged(x: Tensor, size: Size) -> Tensor:
+    """Nearest-neighbour enlargement of [F, d, h, w] to `size`."""
+    F_, d, h, w = x.shape
+    if size == (2 * h, 2 * w):
+        # OpenVINO (2026.4) gives wrong numbers for an interpolation between transposed maps
+        return x[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2).reshape(F_, d, 2 * h, 2 * w)
+    return F.interpolate(x, size=size, mode="nearest")

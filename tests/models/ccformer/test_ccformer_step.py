@@ -192,3 +192,15 @@ def test_both_halves_and_the_causal_step_can_be_exported() -> None:
     exported_equals_eager(FuseStep(network, PX), *features, queries, reset)
     causal = CausalStep(small_network(frames=2, mode=Mode.CAUSAL), PX)
     exported_equals_eager(causal, frames[:, 0], audio[:, 0], causal.initial_state(1), reset)
+
+
+def test_openvino_computes_the_same() -> None:
+    ov = pytest.importorskip("openvino", reason="conversion needs openvino")
+    network = small_network(frames=2, ici_layers=1)
+    step = WindowStep(network, PX)
+    arguments = window_arguments(network, PX)
+    model = ov.convert_model(torch.export.export(step, arguments, strict=False))
+    compiled = ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
+    found = compiled([x.numpy() for x in arguments])
+    for i, expected in enumerate(step(*arguments)):
+        torch.testing.assert_close(torch.from_numpy(found[i]), expected, rtol=0.0, atol=1e-4)
