@@ -1,0 +1,1 @@
+"""Scores on frames of real clips whose sounding objects were outlined by eye."""

@@ -1,0 +1,100 @@
+"""Nano's weights as one safetensors file; the senses have files of their own.
+
+The file holds listener and trunk. Its metadata holds the configuration, the thresholds found on
+validation data, the class ids, and what a person should know.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from stream_avs.config import from_mapping, require
+from stream_avs.errors import ConfigError, WeightsError
+from stream_avs.models.ccformer.checkpoint import network_tensors, read_metadata, write_tensors
+from stream_avs.models.load import fill, read_weights
+from stream_avs.models.nano.config import NanoConfig
+from stream_avs.models.nano.network import Nano
+
+_KEY = "stream_avs.nano"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """From what on something sounds; found on validation data."""
+
+    pixel: float = 0.5
+    """Probability from which a pixel sounds."""
+    pixel_before: float = 0.45
+    """The same where the frame before sounded: lower, so that masks do not flicker."""
+    sounding: float = 0.3
+    """Sounding score under which the mask is empty."""
+    sounding_before: float = 0.2
+    """The same after a frame whose mask was not empty."""
+    area: float = 0.002
+    """Classes that cover less than this share of the picture are left out."""
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            require(0 <= value <= 1, f"nano.{name}", value, "0..1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NanoFile:
+    """A file as read."""
+
+    network: Nano
+    thresholds: Thresholds
+    sha256: str
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def save_nano(path: Path, network: Nano, thresholds: Thresholds, about: dict[str, Any]) -> None:
+    """Write the file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    content = {
+        "format": _FORMAT,
+        "config": asdict(network.config),
+        "thresholds": asdict(thresholds),
+        "ids": network.ids.tolist(),
+        "about": about,
+    }
+    write_tensors(path, network_tensors(network), {_KEY: json.dumps(content)})
+
+
+def load_nano(path: Path) -> NanoFile:
+    """Read the file, strictly; the network comes in evaluation mode.
+
+    Raises:
+        WeightsError: missing, damaged, or not a nano file that fits.
+    """
+    weights = read_weights(path)
+    try:
+        content = json.loads(read_metadata(path)[_KEY])
+        if content["format"] != _FORMAT:
+            raise ValueError(f"format {content['format']}")
+        config = from_mapping(content["config"], NanoConfig)
+        thresholds = from_mapping(content["thresholds"], Thresholds)
+        ids = [int(i) for i in content["ids"]]
+    except (KeyError, ValueError, TypeError, ConfigError) as error:
+        raise WeightsError(
+            f"{path} is not a nano file ({error})", "Install again, or train it again"
+        ) from None
+    network = Nano(config, ids)
+    fill(network, weights.tensors, str(path))
+    return NanoFile(
+        network=network.eval(), thresholds=thresholds, sha256=weights.sha256, about=content.get("about", {})
+    )
+
+
+def size_of(path: Path) -> int:
+    """Bytes of tensors in the file."""
+    return sum(t.nbytes for t in safetensors.torch.load_file(path).values())

@@ -1,0 +1,199 @@
+"""Nano: eye and ear must agree (C3N's cognitive consensus), and a CCFormer corrects where they are wrong.
+
+The logit that class c sounds at pixel x is
+
+    k (log seen_c(x) + log heard_c - 2 log 0.55) + r(x)
+
+against 0 for "nothing sounds here". `seen` is ESPNetv2's probability; `heard` comes from the
+`Listener`, which corrects mn04's evidence for what sounds at the very moment of the frame; `r` is the
+mask of the trunk, a causal CCFormer that sees maps, motion and where eye and ear agree. Listener and
+trunk treat all classes alike, so a class without a single training sound can still be found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stream_avs.models.nano.config import NanoConfig
+from stream_avs.models.nano.senses import (
+    AUDIO_CHANNELS,
+    COARSE_CHANNELS,
+    FINE_CHANNELS,
+    LEVELS,
+    MOMENTS,
+    MOTION_CHANNELS,
+    SEEN_CLASSES,
+    Sound,
+)
+from stream_avs.models.nano.trunk import Trunk, pack
+
+_AGREE = -2 * math.log(0.55)
+_SEEN_FLOOR = -7.0
+
+
+class Listener(nn.Module):
+    """How likely each class sounds right now; the same small network for every class.
+
+    It starts as the tagger's evidence for the whole context and learns onsets, ends, silence and
+    which evidence is too weak.
+
+    Args:
+        hidden: width.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        last = nn.Linear(hidden, 1)
+        self.layers = nn.Sequential(
+            nn.Linear(MOMENTS + 2 + LEVELS + 1, hidden), nn.ReLU(),
+            nn.Linear(hidden, hidden), nn.ReLU(),
+            last,
+        )  # fmt: skip
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, evidence: Tensor, levels: Tensor) -> Tensor:
+        """[F, 8, classes] and [F, 26] of `Sound` -> logits [F, classes]."""
+        whole = evidence[:, -1]
+        classes = whole.shape[1]
+        best = whole[:, None].expand(-1, classes, -1)
+        others = best.masked_fill(torch.eye(classes, dtype=torch.bool, device=best.device), -8.0).amax(2)
+        facts = torch.cat(
+            [evidence.transpose(1, 2), others[..., None], levels[:, None].expand(-1, classes, -1)], dim=2
+        )
+        return whole + self.layers(facts / 4.0).squeeze(-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What the trunk and the mask need of a picture, besides the sound.
+
+    Attributes:
+        fine: [F, 48, S / 8, S / 8].
+        coarse: [F, 512, S / 16, S / 16].
+        motion: [F, 2, S / 8, S / 8].
+        log_seen: [F, 21, h, w], log-probability of each VOC class, at any size.
+    """
+
+    fine: Tensor
+    coarse: Tensor
+    motion: Tensor
+    log_seen: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class NanoOutput:
+    """What training looks at.
+
+    Attributes:
+        logits: after the last decoder layer [B, T, 1 + classes, h, w]; channel 0 is nothing.
+        heard: [B, T, classes], logits of the listener.
+        sounding: [B, T], logit that anything visible sounds.
+        queries: [B, N, d] that leave the clip.
+    """
+
+    logits: Tensor
+    heard: Tensor
+    sounding: Tensor
+    queries: Tensor
+
+
+class Nano(nn.Module):
+    """Listener and trunk; the senses are apart, since they are not trained.
+
+    Args:
+        config: dimensions.
+        ids: VOC id of each class of the label table, in its order.
+    """
+
+    ids: Tensor
+
+    def __init__(self, config: NanoConfig, ids: Sequence[int]) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("ids", torch.tensor(list(ids)), persistent=False)
+        self.listener = Listener(config.listener_hidden)
+        self.sharpness = nn.Parameter(torch.tensor(3.0))
+        self.offset = nn.Parameter(torch.tensor(_AGREE))
+        self.trunk = Trunk(
+            config.trunk,
+            fine_channels=COARSE_CHANNELS + FINE_CHANNELS + SEEN_CLASSES + 1 + 2 * MOTION_CHANNELS,
+            coarse_channels=COARSE_CHANNELS,
+            audio_channels=AUDIO_CHANNELS + 2 * len(ids) + LEVELS + 1,
+        )
+
+    def hear(self, sound: Sound) -> Tensor:
+        """Logits [F, classes] that each class sounds now."""
+        if not self.config.refine_audio:
+            return sound.evidence[:, -1]
+        return self.listener(sound.evidence, sound.levels)
+
+    def audio_tokens(self, sound: Sound, heard: Tensor) -> Tensor:
+        """[F, 7, channels] for the trunk."""
+        every = torch.cat([heard.detach() / 4.0, sound.levels], dim=1)[:, None].expand(-1, MOMENTS, -1)
+        return torch.cat([sound.tokens, sound.evidence[:, :-1] / 4.0, every], dim=2)
+
+    def maps(self, seen: Seen, heard: Tensor) -> Tensor:
+        """Packed maps [F, K] for the trunk."""
+        size = seen.coarse.shape[-2:]
+        probability = _resized(seen.log_seen, size).exp()
+        agreement = probability[:, self.ids] * heard.detach().sigmoid()[..., None, None]
+        moved = seen.motion if self.config.motion else torch.zeros_like(seen.motion)
+        fine = [
+            seen.coarse,
+            F.avg_pool2d(seen.fine, 2),
+            2 * probability,
+            2 * agreement.sum(1, keepdim=True),
+            F.avg_pool2d(moved, 2),
+            F.max_pool2d(moved, 2),
+        ]
+        return pack(torch.cat(fine, dim=1), F.avg_pool2d(seen.coarse, 2))
+
+    def combine(self, log_seen: Tensor, heard: Tensor, residual: Tensor) -> Tensor:
+        """Class logits [F, 1 + classes, h, w] at the size of `log_seen` [F, 21, h, w].
+
+        Args:
+            log_seen: of the picture.
+            heard: [F, classes], logits.
+            residual: [F, 1, h', w'], the trunk's mask.
+        """
+        seen = log_seen[:, self.ids].clamp(min=_SEEN_FLOOR)
+        agree = seen + F.logsigmoid(heard)[..., None, None] + self.offset
+        logits = self.sharpness * agree
+        if self.config.residual:
+            logits = logits + _resized(residual, logits.shape[-2:])
+        return torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1)
+
+    def forward(self, seen: Seen, sound: Sound, shape: tuple[int, int]) -> NanoOutput:
+        """Run whole clips from stored senses.
+
+        Args:
+            seen: of F = B * T frames.
+            sound: of the same frames.
+            shape: (B, T).
+        """
+        heard = self.hear(sound)
+        output = self.trunk(
+            self.maps(seen, heard).unflatten(0, shape),
+            self.audio_tokens(sound, heard).unflatten(0, shape),
+            every_layer=False,
+        )
+        logits = self.combine(seen.log_seen, heard, output.masks[-1].flatten(0, 1)).unflatten(0, shape)
+        return NanoOutput(
+            logits=logits,
+            heard=heard.unflatten(0, shape),
+            sounding=output.sounding,
+            queries=output.queries,
+        )
+
+
+def _resized(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    if x.shape[-2:] == tuple(size):
+        return x
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
