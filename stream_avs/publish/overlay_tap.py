@@ -20,6 +20,7 @@ from stream_avs.publish.overlay_video import OverlayWriter
 from stream_avs.types import AudioBlock, Image, MaskResult, StampSource
 
 MAX_PENDING_BYTES = 256_000_000
+MIN_QUEUE, MAX_QUEUE = 8, 64  # a slow mask frees the frames since the one before all at once
 DEFAULT_SIZE = (640, 480)
 DEFAULT_FPS = 25.0
 
@@ -65,6 +66,7 @@ class OverlayTap:
             info.fps or DEFAULT_FPS,
             info.sample_rate_hz or None,
             ledger=self._ledger,
+            queue=max(MIN_QUEUE, min(MAX_QUEUE, MAX_PENDING_BYTES // (size[0] * size[1] * 3))),
             wait=self._wait,
         )
         return _TappedSink(sink, self)
