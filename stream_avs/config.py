@@ -251,6 +251,31 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OverloadConfig:
+    """What to do when masks come too late (live sources only)."""
+
+    ladder: bool = True
+    """Give up rate, then input size, then hold the last mask marked stale; and take them back."""
+    age_budget_s: float = 0.3
+    """A mask older than this is too late, from the frame's arrival."""
+    judge_s: float = 1.0
+    """One rung down when half the masks of this span were too late."""
+    climb_s: float = 5.0
+    """One rung up after masks have been in time for this long; longer each time it fails."""
+    small_px: int = 0
+    """Side of the smaller input, prepared at the start; 0 leaves that rung out. A multiple of 16."""
+
+    def __post_init__(self) -> None:
+        require(0.01 <= self.age_budget_s <= 60, "overload.age_budget_s", self.age_budget_s, "0.01..60 s")
+        require(0.1 <= self.judge_s <= 60, "overload.judge_s", self.judge_s, "0.1..60 s")
+        require(0.1 <= self.climb_s <= 60, "overload.climb_s", self.climb_s, "0.1..60 s")
+        require(
+            self.small_px == 0 or (64 <= self.small_px <= 1024 and self.small_px % 16 == 0),
+            "overload.small_px", self.small_px, "0 or a multiple of 16 in 64..1024",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
 class PublishConfig:
     """Where the masks go."""
 
@@ -289,6 +314,7 @@ class RunConfig:
     publish: PublishConfig = field(default_factory=PublishConfig)
     window: WindowConfig = field(default_factory=WindowConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    overload: OverloadConfig = field(default_factory=OverloadConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     microphone: MicrophoneConfig = field(default_factory=MicrophoneConfig)
     media: MediaConfig = field(default_factory=MediaConfig)

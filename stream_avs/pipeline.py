@@ -13,6 +13,7 @@ from stream_avs.capture.base import Sink, Source, SourceInfo
 from stream_avs.clock import monotonic_ns
 from stream_avs.config import Pace, Policy, RunConfig
 from stream_avs.engine.intake import Intake
+from stream_avs.engine.overload import Ladder
 from stream_avs.engine.session import Session
 from stream_avs.engine.statistics import Snapshot, Statistics
 from stream_avs.engine.warm_up import warm_up
@@ -39,6 +40,7 @@ class Pipeline:
         listeners: called in order with each result on the worker thread; must not block.
         tap: wraps the sink the source writes to, e.g. to record what was captured.
         ledger: where events are counted; shared with publishers so that theirs are seen too.
+        small_model: the same network with a smaller input, for the overload ladder; None for none.
 
     Raises:
         ConfigError: `every` was asked of a live source.
@@ -52,6 +54,7 @@ class Pipeline:
         listeners: tuple[ResultListener, ...] = (),
         tap: Tap | None = None,
         ledger: Ledger | None = None,
+        small_model: AnyModel | None = None,
     ) -> None:
         self.ledger = ledger if ledger is not None else Ledger()
         self.statistics = Statistics()
@@ -68,6 +71,7 @@ class Pipeline:
             timeshift_cam_mic_ns=round(config.window.timeshift_cam_mic_s * NS_PER_S),
         )
         self._model = model
+        self._small_model = small_model
         self._join: Join | None = None
         self._intake: Intake | None = None
         self._worker: Worker | None = None
@@ -82,6 +86,8 @@ class Pipeline:
             ConfigError: the policy does not fit the source.
         """
         warm_up(self._model)
+        if self._small_model is not None:
+            warm_up(self._small_model)
         info = self._source.open()
         try:
             policy = choose_policy(self._config.policy, info, self._config.media.pace)
@@ -100,7 +106,13 @@ class Pipeline:
             ledger=self.ledger,
         )
         self._intake = Intake(self._frames, self._audio, self._join, policy, self.ledger)
-        self._worker = Worker(self._intake, self._join, self._session, self._hand_on, self.ledger)
+        ladder = None
+        if policy is Policy.FRESHEST and self._config.overload.ladder:
+            ladder = Ladder(self._config.overload, smaller=self._small_model is not None)
+        models = (self._model, self._small_model or self._model)
+        self._worker = Worker(
+            self._intake, self._join, self._session, self._hand_on, self.ledger, ladder=ladder, models=models
+        )
         self._worker.start()
         self._source.start(self._tap(self._intake, info) if self._tap else self._intake)
         self.info = info
@@ -142,7 +154,8 @@ class Pipeline:
 
     def snapshot(self) -> Snapshot:
         """Rate, age, drops and what sounds, now."""
-        return self.statistics.snapshot(monotonic_ns(), self.ledger.counts())
+        rung = self._worker.rung if self._worker else "full"
+        return self.statistics.snapshot(monotonic_ns(), self.ledger.counts(), rung)
 
     def __enter__(self) -> Pipeline:
         return self

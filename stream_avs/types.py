@@ -42,6 +42,7 @@ class Event(enum.StrEnum):
     RING_HELD = "ring_held"  # every slot of the ring is in use by a reader
     DECODE_ERROR = "decode_error"  # damaged packet or image
     STEP_ERROR = "step_error"  # the model failed on this window
+    SKIPPED = "skipped"  # left out so that other masks are in time (overload ladder)
     SHUTDOWN = "shutdown"  # still waiting when the pipeline was stopped
     # audio
     AUDIO_GAP = "audio_gap"  # samples lost; filled with silence and marked missing
@@ -52,6 +53,7 @@ class Event(enum.StrEnum):
     CLOCK_SNAP = "clock_snap"  # the clock filter started over
     # the stream
     DISCONTINUITY = "discontinuity"  # gap, seek, loop, source or geometry change
+    OVERLOAD = "overload"  # the overload ladder went a rung down or up
     RECONNECT = "reconnect"  # the source was lost and opened again
     PUBLISH_DROP = "publish_drop"  # a result a publisher could not hand on
 
@@ -65,6 +67,7 @@ FRAME_DROPS = frozenset(
         Event.RING_HELD,
         Event.DECODE_ERROR,
         Event.STEP_ERROR,
+        Event.SKIPPED,
         Event.SHUTDOWN,
     }
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from stream_avs.capture.open_source import make_source
@@ -40,11 +41,14 @@ def run(argv: list[str]) -> int:
         model = load_model(config.model)
         listeners = [part.publish for part in (publisher, overlay) if part is not None]
         tap = overlay.wrap if overlay is not None else None
-        pipeline = Pipeline(config, source, model, tuple(listeners), tap, ledger)
+        small_px = config.overload.small_px
+        small = load_model(replace(config.model, input_px=small_px)) if small_px else None
+        pipeline = Pipeline(config, source, model, tuple(listeners), tap, ledger, small)
         with pipeline, suppress(KeyboardInterrupt):
             info = pipeline.start()
             title = f"{config.name} <- {info.name}"
-            with StatusView(title, (*info.notes, *_notes(config)), enabled=config.status) as view:
+            notes = (*info.notes, *getattr(model, "notes", ()), *_notes(config))
+            with StatusView(title, notes, enabled=config.status) as view:
 
                 def tick() -> None:
                     readers = publisher.subscribers if publisher is not None else 0

@@ -67,6 +67,8 @@ class StatusView:
         table.add_column(justify="right", style="dim")
         table.add_column()
         table.add_row("masks/s", f"{snapshot.masks_per_s:5.1f}   {snapshot.masks} of {captured} frames")
+        if snapshot.rung != "full":
+            table.add_row("overload", Text(snapshot.rung, style="yellow"))
         table.add_row("age", f"p50 {ms(snapshot.age_p50_ms)}   p95 {ms(snapshot.age_p95_ms)}")
         table.add_row("stages", stages(snapshot) or "-")
         table.add_row("dropped", drops(snapshot) or "none")
@@ -81,8 +83,9 @@ class StatusView:
 
 def one_line(snapshot: Snapshot) -> str:
     """The snapshot in one line."""
+    overload = f"  overload: {snapshot.rung}" if snapshot.rung != "full" else ""
     return (
-        f"{snapshot.masks_per_s:5.1f} masks/s"
+        f"{snapshot.masks_per_s:5.1f} masks/s{overload}"
         f"  age p50 {ms(snapshot.age_p50_ms)} p95 {ms(snapshot.age_p95_ms)}"
         f"  dropped {drops(snapshot) or 'none'}  sounding {sounding(snapshot).plain}"
     )

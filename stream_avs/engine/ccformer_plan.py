@@ -43,18 +43,21 @@ class StreamRow:
     masks: int = 0
 
 
-def plan(window: Window, row: StreamRow, causal: bool, prepare: PrepareFrame, grow: Grow) -> Request:
+def plan(
+    window: Window, row: StreamRow, frames: int, causal: bool, prepare: PrepareFrame, grow: Grow
+) -> Request:
     """Plan one mask and note in `row` what will lie where.
 
     Args:
         window: frames and audio; its `spacing_ns` says how far apart frames that meet should be.
         row: of the stream.
+        frames: of the network's windows.
         causal: the network's mode.
         prepare: makes network inputs.
         grow: called when frames that are still of use would be lost.
     """
     spacing_ns, newest = window.spacing_ns, window.newest
-    count = len(window.frames) - 1
+    count = frames - 1
     since_ns = newest.stamp_ns - count * spacing_ns - spacing_ns // 2 if spacing_ns else 0
     if spacing_ns:
         crowded = row.frames.crowded(since_ns, ())

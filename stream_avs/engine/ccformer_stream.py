@@ -103,9 +103,11 @@ class CCFormerStream:
         """As `step`, with the network's own numbers."""
         if window.sample_rate_hz != self.sample_rate_hz:
             raise ValueError(f"audio has {window.sample_rate_hz} Hz, not {self.sample_rate_hz} Hz")
+        if not self.engine.causal and len(window.frames) != self.frames:
+            raise ValueError(f"window has {len(window.frames)} frames; set window.frames to {self.frames}")
         row = state.row or self._join(state)
         with stages.measure("prepare"):
-            request = plan(window, row, self.engine.causal, self._prepare, self._grow)
+            request = plan(window, row, self.frames, self.engine.causal, self._prepare, self._grow)
         with stages.measure("network"):
             return self._combiner.call(request)
 

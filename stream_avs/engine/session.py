@@ -64,6 +64,7 @@ class Session:
         self._window_seq = 0
         self._dropped_before = ledger.dropped_frames()
         self._audio_damaged = False
+        self._last: Decision | None = None  # what may be held
 
     @property
     def reset_counts(self) -> dict[str, int]:
@@ -73,6 +74,24 @@ class Session:
     def reset(self, reason: str = "request") -> None:
         """Clear carried state before the next window. May be called from any thread."""
         self._requested = reason
+
+    def use(self, model: AnyModel, reason: str) -> None:
+        """Go on with another model of the same labels, from cleared state; by the stepping thread."""
+        if model is not self._model:
+            self._model = model
+            self._requested = self._requested or reason
+
+    def skip(self, window: Window) -> None:
+        """Leave out a window; a reset it asks for is carried out."""
+        self._follow_resets(window)
+
+    def hold(self, window: Window) -> MaskResult:
+        """Answer with the last mask, marked stale; an empty one if it belongs to another scene."""
+        start_ns = self._clock()
+        self._follow_resets(window)
+        window, _ = self._finite(window)
+        decision = self._last or self._nothing()
+        return self._result(window, decision, ResultState.STALE, "", Stages(self._clock), start_ns)
 
     def step(self, window: Window) -> MaskResult:
         """Say which pixels sound in the newest frame of `window`.
@@ -93,6 +112,7 @@ class Session:
             decision = self._decide(window, stages)
             reason, self._announce = self._announce, ""
             state = ResultState.RESET if reason else ResultState.OK
+            self._last = decision
         return self._result(window, decision, state, reason, stages, start_ns)
 
     def _follow_resets(self, window: Window) -> None:
@@ -108,6 +128,7 @@ class Session:
         self._requested = ""
         self._geometry, self._newest_ns = geometry, stamp_ns
         if reason:
+            self._last = None
             self._state = self._model.initial_state()
             self._counts[reason] += 1
             self._announce = reason

@@ -26,6 +26,7 @@ class Snapshot:
         state: of the newest result, None before it.
         audio_level_dbfs: of the newest result.
         counts: events since the start.
+        rung: "full", or what the overload ladder has given up.
     """
 
     masks: int
@@ -37,6 +38,7 @@ class Snapshot:
     state: ResultState | None
     audio_level_dbfs: float
     counts: dict[Event, int]
+    rung: str = "full"
 
 
 class Statistics:
@@ -60,8 +62,8 @@ class Statistics:
         while self._recent and self._recent[0][0] < now_ns - self._span_ns:
             self._recent.popleft()
 
-    def snapshot(self, now_ns: int, counts: dict[Event, int]) -> Snapshot:
-        """Figures at `now_ns`; `counts` are the ledger's."""
+    def snapshot(self, now_ns: int, counts: dict[Event, int], rung: str = "full") -> Snapshot:
+        """Figures at `now_ns`; `counts` are the ledger's, `rung` is the worker's."""
         recent = [entry for entry in tuple(self._recent) if entry[0] >= now_ns - self._span_ns]
         ages = np.array([age for _, age, _ in recent])
         span_s = (now_ns - recent[0][0]) / NS_PER_S if recent else 0.0
@@ -76,6 +78,7 @@ class Statistics:
             state=newest.state if newest else None,
             audio_level_dbfs=newest.audio_level_dbfs if newest else -120.0,
             counts=counts,
+            rung=rung,
         )
 
 

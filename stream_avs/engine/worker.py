@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 from stream_avs.clock import MonotonicClock, monotonic_ns
 from stream_avs.engine.intake import Intake
+from stream_avs.engine.overload import Action, Ladder
 from stream_avs.engine.session import Session
 from stream_avs.errors import StepError, StreamAvsError
 from stream_avs.ledger import Ledger
+from stream_avs.models.base import AnyModel
 from stream_avs.timing.join import Join
-from stream_avs.types import NS_PER_S, Event, MaskResult
+from stream_avs.types import NS_PER_MS, NS_PER_S, Event, MaskResult, Window
 
 IDLE_WAIT_S = 0.5  # upper bound on sleeping; new data wakes the worker at once
 STEP_ERRORS_IN_A_ROW = 10  # after this many the model is taken to be broken, not the window
@@ -25,7 +27,9 @@ class Worker:
         join: makes windows.
         session: makes results.
         on_result: called on the worker thread with each result; must not block.
-        ledger: where failed steps are counted.
+        ledger: where failed steps and moves of the ladder are counted.
+        ladder: says what to do under overload; None makes a mask of every window.
+        models: for the ladder's rungs: the session's own, and one with a smaller input or the same.
     """
 
     def __init__(
@@ -36,7 +40,11 @@ class Worker:
         on_result: Callable[[MaskResult], None],
         ledger: Ledger,
         clock: MonotonicClock = monotonic_ns,
+        ladder: Ladder | None = None,
+        models: tuple[AnyModel, AnyModel] | None = None,
     ) -> None:
+        self._ladder = ladder
+        self._models = models
         self._intake = intake
         self._join = join
         self._session = session
@@ -51,6 +59,11 @@ class Worker:
     def start(self) -> None:
         """Begin to make masks."""
         self._thread.start()
+
+    @property
+    def rung(self) -> str:
+        """How the stream runs now: "full", or what the overload ladder has given up."""
+        return self._ladder.rung.name if self._ladder is not None else "full"
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """End after the step in progress."""
@@ -81,7 +94,7 @@ class Worker:
                 continue
             with held as window:
                 try:
-                    result = self._session.step(window)
+                    result = self._answer(window)
                 except StepError as error:
                     failures += 1
                     self._ledger.record(Event.STEP_ERROR, window.newest.stamp_ns, str(error))
@@ -93,4 +106,25 @@ class Worker:
                     continue
             failures = 0
             self._intake.wake()  # a source that waits for room has it now
-            self._on_result(result)
+            if result is not None:
+                self._on_result(result)
+
+    def _answer(self, window: Window) -> MaskResult | None:
+        """Step, hold or skip, as the ladder says."""
+        ladder, newest = self._ladder, window.newest
+        if ladder is None:
+            return self._session.step(window)
+        action = ladder.choose(self._clock())
+        if action is Action.SKIP:
+            self._session.skip(window)
+            self._ledger.record(Event.SKIPPED, newest.stamp_ns, ladder.rung.name)
+            return None
+        if action is Action.HOLD:
+            return self._session.hold(window)
+        if self._models is not None:
+            self._session.use(self._models[ladder.rung.small or ladder.rung.hold], "input_size")
+        result = self._session.step(window)
+        now_ns = self._clock()
+        if moved := ladder.observe((now_ns - newest.arrival_ns) / NS_PER_MS, now_ns):
+            self._ledger.record(Event.OVERLOAD, newest.stamp_ns, moved)
+        return result

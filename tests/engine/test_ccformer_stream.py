@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from live_streams import PX, Film, network_of, padded, small_network, stream_of
 
+from stream_avs.config import BackendName, ModelConfig, Precision
 from stream_avs.engine.ccformer_stream import CCFormerStream
 from stream_avs.errors import ConfigError
 from stream_avs.models.base import Stages
 from stream_avs.models.ccformer.ccformer import CCFormer
+from stream_avs.models.ccformer.checkpoint import save_network
 from stream_avs.models.ccformer.config import Mode
+from stream_avs.models.registry import load_model
 from stream_avs.types import NS_PER_S
 
 CLOSE = {"rtol": 0.0, "atol": 1e-4}
@@ -153,7 +158,7 @@ def test_streams_in_any_batches_equal_each_stream_at_once(rounds: list[list[int]
 def plan_of(model: CCFormerStream, window, row):
     from stream_avs.engine.ccformer_plan import plan
 
-    return plan(window, row, model.engine.causal, model._prepare, model._grow)
+    return plan(window, row, model.frames, model.engine.causal, model._prepare, model._grow)
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -238,3 +243,57 @@ def test_decisions_are_what_the_logits_say(classes: int) -> None:
     )
     assert decision.mask.shape == model.mask_shape
     assert set(np.unique(decision.mask)) - {0} == set(decision.scores)
+
+
+def test_sessions_in_threads_share_steps_and_get_what_they_would_alone() -> None:
+    network = small_network(mode=Mode.CAUSAL)
+    model = stream_of(network)
+    films = [Film(model, seed=k) for k in range(4)]
+    expected = [network(*film.inputs(range(8)), every_layer=False).masks[-1][0, -1] for film in films]
+    last: list[torch.Tensor | None] = [None] * 4
+    start = threading.Barrier(4)
+
+    def live(k: int) -> None:
+        with torch.no_grad():
+            state = model.initial_state()
+            start.wait()
+            for seq in range(8):
+                output = model.output(films[k].window(padded(range(seq + 1), 3)), state, Stages())
+            last[k] = torch.from_numpy(output.pixels.astype(np.float32))
+
+    threads = [threading.Thread(target=live, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for mask, logits in zip(last, expected, strict=True):
+        confidence = torch.where(logits > 0, logits.sigmoid() * 255, 0)[0]
+        torch.testing.assert_close(mask[1], confidence, rtol=0, atol=0.6)
+    assert model.engine.steps_run < 32  # fewer steps than masks: some went together
+
+
+def test_a_checkpoint_runs_live(tmp_path: Path) -> None:
+    network = small_network(mode=Mode.CAUSAL)
+    save_network(tmp_path / "net.safetensors", network, ["background", "sounding"], {})
+    config = ModelConfig(
+        preset="ccformer", weights=str(tmp_path / "net.safetensors"), threads=1,
+        backend=BackendName.EAGER, precision=Precision.F32,
+    )  # fmt: skip
+    model = load_model(config)
+    assert model.id.startswith("ccformer-")
+    assert model.labels == {1: "sounding"}
+    assert model.notes[0].startswith("backend eager in f32")
+    film = Film(model)
+    mask = step(model, film.window([0, 0, 0]), model.initial_state())
+    torch.testing.assert_close(mask, network(*film.inputs([0])).masks[-1][0, 0], **CLOSE)
+
+
+def test_the_preset_without_weights_says_what_to_do() -> None:
+    with pytest.raises(ConfigError, match=r"--model\.weights FILE"):
+        load_model(ModelConfig(preset="ccformer"))
+
+
+def test_a_window_of_another_length_is_refused() -> None:
+    model = stream_of(small_network())
+    with pytest.raises(ValueError, match=r"set window\.frames to 3"):
+        model.output(Film(model).window([0, 1]), model.initial_state(), Stages())

@@ -232,6 +232,45 @@ def test_dropped_counts_frames_since_the_result_before(bench: Bench) -> None:
     assert bench.step().dropped == 0
 
 
+def test_a_held_mask_is_the_last_one_marked_stale(bench: Bench) -> None:
+    mask = np.full((4, 8), 7, np.uint8)
+    bench.model.decision = Decision(mask=mask, confidence=mask, scores={7: 0.9}, sounding_score=0.8)
+    bench.step(seq=5)
+    held = bench.session.hold(window(seq=6))
+    assert (held.state, held.seq, held.window_seq) == (ResultState.STALE, 6, 1)
+    assert (held.mask == 7).all()
+    assert [s.class_id for s in held.sounding] == [7]
+
+
+def test_nothing_is_held_across_a_reset_and_the_reset_is_told_later(bench: Bench) -> None:
+    bench.model.decision = Decision(
+        mask=np.full((4, 8), 7, np.uint8), confidence=np.full((4, 8), 9, np.uint8), scores={7: 0.9},
+        sounding_score=0.8,
+    )  # fmt: skip
+    bench.step()
+    held = bench.session.hold(window(reset="seek"))
+    assert held.state is ResultState.STALE
+    assert not held.mask.any()
+    assert bench.step().reset_reason == "seek"
+
+
+def test_a_skipped_window_does_not_lose_its_reset(bench: Bench) -> None:
+    bench.step()
+    bench.session.skip(window(reset="gap"))
+    result = bench.step()
+    assert (result.state, result.reset_reason, carried(result)) == (ResultState.RESET, "gap", 1)
+
+
+def test_another_model_starts_from_cleared_state_and_says_so(bench: Bench) -> None:
+    bench.step()
+    other = Counting(bench.clock)
+    bench.session.use(other, "input_size")
+    result = bench.step()
+    assert (result.state, result.reset_reason, carried(result)) == (ResultState.RESET, "input_size", 1)
+    bench.session.use(other, "input_size")
+    assert bench.step().state is ResultState.OK
+
+
 def test_several_classes_are_listed_best_first(bench: Bench) -> None:
     mask = np.zeros((4, 8), np.uint8)
     mask[0], mask[1, :4], mask[2, :2] = 3, 7, 9

@@ -9,8 +9,9 @@ import pytest
 
 from stream_avs.benchmarks.stand_ins import SAMPLE_RATE_HZ, DiscModel
 from stream_avs.clock import monotonic_ns
-from stream_avs.config import Policy, WindowConfig
+from stream_avs.config import OverloadConfig, Policy, WindowConfig
 from stream_avs.engine.intake import Intake
+from stream_avs.engine.overload import Ladder
 from stream_avs.engine.session import Session
 from stream_avs.engine.worker import STEP_ERRORS_IN_A_ROW, Worker
 from stream_avs.errors import SourceError, StreamAvsError
@@ -28,7 +29,9 @@ IMAGE = np.zeros((24, 32, 3), np.uint8)
 class Path:
     """Intake, join, session and worker around one model."""
 
-    def __init__(self, model: DiscModel, policy: Policy, slots: int = 16) -> None:
+    def __init__(
+        self, model: DiscModel, policy: Policy, slots: int = 16, ladder: Ladder | None = None
+    ) -> None:
         self.ledger = Ledger()
         frames = FrameRing(slots, self.ledger)
         audio = AudioRing(SAMPLE_RATE_HZ, 10.0, self.ledger)
@@ -44,7 +47,7 @@ class Path:
         self.intake = Intake(frames, audio, self.join, policy, self.ledger)
         self.results: list[MaskResult] = []
         session = Session(model, stream="cam0", ledger=self.ledger)
-        self.worker = Worker(self.intake, self.join, session, self.results.append, self.ledger)
+        self.worker = Worker(self.intake, self.join, session, self.results.append, self.ledger, ladder=ladder)
 
     def feed(self, n: int, start_ns: int, first: int = 0) -> None:
         """Put in frames number first..first+n-1, each after the audio that ends at its stamp."""
@@ -147,6 +150,24 @@ def test_stop_frees_a_source_that_waits_for_room_and_counts_what_waited() -> Non
     assert time.monotonic() - before < 1.0
     assert path.intake.captured == 8
     assert path.join.abandon() == path.ledger.counts()[Event.SHUTDOWN] == 8
+
+
+def test_under_overload_masks_are_skipped_then_held_and_every_frame_is_accounted_for() -> None:
+    ladder = Ladder(OverloadConfig(age_budget_s=0.01, judge_s=0.1, climb_s=60))
+    path = Path(Slow(), Policy.FRESHEST, ladder=ladder)
+    path.worker.start()
+    assert path.worker.rung == "full"
+    for i in range(80):
+        path.feed(1, monotonic_ns() - (i + 1) * FRAME_NS, first=i)
+        time.sleep(0.015)
+    path.intake.ended()
+    assert path.worker.done.wait(10)
+    assert path.worker.rung == "hold"
+    states = [r.state for r in path.results]
+    assert states.count("stale") > 5
+    assert path.ledger.counts()[Event.SKIPPED] >= 1
+    assert path.ledger.counts()[Event.OVERLOAD] == 2
+    assert len(path.results) + path.ledger.dropped_frames() == path.intake.captured == 80
 
 
 def test_the_first_error_of_a_source_is_kept() -> None:
