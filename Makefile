@@ -39,5 +39,6 @@ $(READY): pyproject.toml
 	  || { echo "Python 3.11 or newer is needed; found $$($(PYTHON) --version). Use: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --progress-bar off --editable '.[live,train,dev]'
+	# nodes/ is mapped into the package; setuptools warns of that in every editable install
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --progress-bar off --editable '.[live,train,dev]'
 	@touch $@
