@@ -73,7 +73,7 @@ def run(argv: list[str]) -> int:
     return 0 if recorder.error is None else recorder.error.exit_code
 
 
-class _Stop(Exception):
+class _StopError(Exception):
     """A limit has ended the recording."""
 
 
@@ -93,10 +93,10 @@ class _Progress:
         """Tell how it goes.
 
         Raises:
-            _Stop: nothing more is recorded.
+            _StopError: nothing more is recorded.
         """
         if self._recorder.error is not None or self._recorder.full:
-            raise _Stop
+            raise _StopError
         due = time.monotonic() - self._told_s >= (TICK_S if self._tty else LINE_EVERY_S)
         if not self._enabled or not due:
             return
@@ -119,7 +119,7 @@ def _with_network(
     listeners = (recorder.publish,)
     pipeline = Pipeline(config, make_source(config), model, listeners, recorder.tap, ledger)  # type: ignore[arg-type]
     progress.pipeline = pipeline
-    with pipeline, suppress(_Stop):
+    with pipeline, suppress(_StopError):
         run_until_done(pipeline, config.duration_s, progress, TICK_S)
 
 
@@ -143,7 +143,7 @@ def _without_network(config: RunConfig, recorder: Recorder, progress: _Progress)
     end_s = time.monotonic() + config.duration_s if config.duration_s else float("inf")
     try:
         source.start(recorder.tap(end, info))
-        with suppress(_Stop):
+        with suppress(_StopError):
             while time.monotonic() < end_s and not end.over.wait(TICK_S):
                 progress()
     finally:

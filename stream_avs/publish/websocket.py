@@ -1,0 +1,349 @@
+"""Serves the page and sends it pictures, masks and sound over WebSocket.
+
+Its own thread and event loop. A page that cannot follow, or is asleep, gets the newest pair when it
+is ready again; nothing piles up for it. Only pages served from here may connect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.resources import files
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from stream_avs.errors import PublishError, WireError, missing_package
+from stream_avs.ledger import Ledger
+from stream_avs.publish import wire
+from stream_avs.publish.palette import PALETTE
+from stream_avs.publish.sound_strip import SoundStrip
+from stream_avs.publish.view_config import ViewConfig
+from stream_avs.publish.view_feed import ViewFeed
+from stream_avs.publish.view_messages import picture_message, sound_message, status_message
+from stream_avs.types import NS_PER_S, Event, MaskResult
+
+try:
+    from aiohttp import WSMsgType, web
+except ImportError:
+    raise missing_package("aiohttp, which serves the page,", "web") from None
+
+PAGE = {
+    "": ("index.html", "text/html"),
+    "viewer.js": ("viewer.js", "text/javascript"),
+    "tile.js": ("tile.js", "text/javascript"),
+    "charts.js": ("charts.js", "text/javascript"),
+    "wire.js": ("wire.js", "text/javascript"),
+    "style.css": ("style.css", "text/css"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
+}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+STATUS_S = 1.0
+PICTURE_ALONE_S = 0.5
+"""A picture is sent without a mask if no mask has come for so long."""
+MAX_REQUEST_BYTES = 256
+MAX_SOUND_MESSAGES = 100
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True):
+    """All a page may ask for, as JSON text."""
+
+    pause: bool
+
+
+@dataclass(eq=False)
+class Viewer:
+    """One page: what it has not been sent yet. Newest wins for pictures, sound waits in line."""
+
+    socket: web.WebSocketResponse
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    pairs: dict[str, list[bytes]] = field(default_factory=dict)
+    sounds: list[bytes] = field(default_factory=list)
+    status: bytes = b""
+    paused: bool = False
+    skipped: int = 0
+
+    def show(self, stream: str, messages: list[bytes]) -> None:
+        """Replace what waits of a stream."""
+        if self.paused:
+            return
+        self.skipped += stream in self.pairs
+        self.pairs[stream] = messages
+        self.ready.set()
+
+    def hear(self, message: bytes) -> None:
+        """Add sound; what is too old is dropped."""
+        if not self.paused:
+            self.sounds.append(message)
+            del self.sounds[:-MAX_SOUND_MESSAGES]
+
+    def take(self) -> list[bytes]:
+        """Take all that waits."""
+        waiting = [*self.sounds, *(m for pair in self.pairs.values() for m in pair)]
+        if self.status:
+            waiting.append(self.status)
+        self.sounds, self.pairs, self.status = [], {}, b""
+        self.ready.clear()
+        return waiting
+
+
+class ViewServer:
+    """Serves a feed; a context manager.
+
+    Args:
+        config: where, and how pictures travel.
+        feed: what to show.
+        ledger: counts what could not be shown and requests that were refused.
+
+    Attributes:
+        url: address of the page.
+
+    Raises:
+        PublishError: the address is in use, of no interface, or open to others without `insecure`.
+        MissingPackageError: aiohttp is not installed.
+    """
+
+    def __init__(self, config: ViewConfig, feed: ViewFeed, ledger: Ledger | None = None) -> None:
+        if not _is_loopback(config.host) and not config.insecure:
+            raise PublishError(
+                f"address {config.host} can be reached from other machines, and the page shows the camera",
+                "Serve 127.0.0.1 and let others in through `ssh -L`, or accept the risk with --view.insecure",
+            )
+        self._config = config
+        self._feed = feed
+        self._ledger = ledger if ledger is not None else Ledger()
+        self._viewers: set[Viewer] = set()
+        self._strips: dict[str, SoundStrip] = {}
+        self._shown_s: dict[str, float] = {}
+        self._failure: OSError | None = None
+        self._started = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._news = asyncio.Event()
+        self._stop = asyncio.Event()
+        self.url = ""
+        self._thread = threading.Thread(target=self._run, name="view", daemon=True)
+        self._thread.start()
+        self._started.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise PublishError(
+                f"address {config.host}:{config.port} cannot be served: {self._failure.strerror}",
+                "Choose another --view.port, or 0 for one that is free",
+            )
+
+    @property
+    def viewers(self) -> int:
+        """Pages that watch now."""
+        return len(self._viewers)
+
+    def close(self) -> None:
+        """Close all pages and free the address. May be called twice."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(5)
+
+    def __enter__(self) -> ViewServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._feed.watched = False
+            self._started.set()
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        app = web.Application(client_max_size=1024)
+        app.router.add_get("/stream", self._on_socket)
+        app.router.add_get("/palette.js", self._on_palette)
+        app.router.add_get("/{name:[a-z.]*}", self._on_file)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._config.host, self._config.port)
+            await site.start()
+        except OSError as error:
+            self._failure = error
+            await runner.cleanup()
+            return
+        host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
+        self.url = f"http://{host}:{runner.addresses[0][1]}/"
+        self._feed.wake = self._wake
+        self._started.set()
+        show = asyncio.create_task(self._show())
+        await self._stop.wait()
+        show.cancel()
+        await asyncio.gather(show, return_exceptions=True)
+        for viewer in list(self._viewers):
+            await viewer.socket.close(code=1001, message=b"the session has ended")
+        await runner.cleanup()
+
+    def _wake(self) -> None:
+        """From any thread: something came."""
+        try:
+            self._loop.call_soon_threadsafe(self._news.set)
+        except RuntimeError:
+            self._feed.watched = False  # the loop has ended
+
+    async def _show(self) -> None:
+        """Pack what comes, for all pages at once; tell the state every second."""
+        status_s = 0.0
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), 0.1)
+            self._news.clear()
+            if not self._viewers:
+                continue
+            self._pack()
+            now_s = self._loop.time()
+            if now_s - status_s >= STATUS_S:
+                status_s = now_s
+                self._tell_status()
+
+    def _pack(self) -> None:
+        now_s = self._loop.time()
+        for stream, results, blocks in self._feed.take():
+            for block in blocks:
+                columns = self._strips.setdefault(stream, SoundStrip()).push(block)
+                if columns is not None:
+                    message = sound_message(stream, columns)
+                    for viewer in self._viewers:
+                        viewer.hear(message)
+            if results:
+                self._shown_s[stream] = now_s
+                self._show_result(results[-1])
+            elif now_s - self._shown_s.setdefault(stream, now_s) > PICTURE_ALONE_S:
+                self._show_picture(stream)
+
+    def _show_result(self, result: MaskResult) -> None:
+        image = self._feed.take_picture(result.stream, result.stamp_ns)
+        try:
+            messages = [wire.to_packed(wire.encode(result))]
+            if image is not None:
+                messages.insert(0, self._picture(result.stream, image, result.stamp_ns))
+        except (WireError, ValueError) as error:
+            self._ledger.record(Event.PUBLISH_DROP, result.stamp_ns, f"view: {error}")
+            return
+        self._send(result.stream, messages)
+
+    def _show_picture(self, stream: str) -> None:
+        newest = self._feed.newest_picture(stream)
+        if newest is not None:
+            self._send(stream, [self._picture(stream, newest[1], newest[0])])
+
+    def _picture(self, stream: str, image: Any, stamp_ns: int) -> bytes:
+        config = self._config
+        return picture_message(
+            stream, image, stamp_ns, max_width_px=config.max_width_px, quality=config.jpeg_quality
+        )
+
+    def _send(self, stream: str, messages: list[bytes]) -> None:
+        for viewer in self._viewers:
+            viewer.show(stream, messages)
+
+    def _tell_status(self) -> None:
+        streams = self._feed.streams()
+        for viewer in self._viewers:
+            viewer.status = status_message(time.time_ns(), streams, viewer.skipped)
+            viewer.ready.set()
+
+    async def _on_file(self, request: web.Request) -> web.Response:
+        self._check_host(request)
+        entry = PAGE.get(request.match_info["name"])
+        if entry is None:
+            raise web.HTTPNotFound(headers=HEADERS)
+        name, kind = entry
+        text = files("stream_avs.publish").joinpath("web", name).read_text("utf-8")
+        return web.Response(text=text, content_type=kind, charset="utf-8", headers=HEADERS)
+
+    async def _on_palette(self, request: web.Request) -> web.Response:
+        self._check_host(request)
+        text = f"export const PALETTE = {PALETTE.tolist()};\n"
+        return web.Response(text=text, content_type="text/javascript", charset="utf-8", headers=HEADERS)
+
+    async def _on_socket(self, request: web.Request) -> web.StreamResponse:
+        self._check_host(request)
+        self._check_origin(request)
+        if len(self._viewers) >= self._config.max_viewers:
+            raise web.HTTPServiceUnavailable(text="too many pages watch", headers=HEADERS)
+        socket = web.WebSocketResponse(max_msg_size=MAX_REQUEST_BYTES, heartbeat=15.0, compress=False)
+        await socket.prepare(request)
+        viewer = Viewer(socket=socket)
+        self._viewers.add(viewer)
+        self._feed.watched = True
+        sender = asyncio.create_task(self._sender(viewer))
+        try:
+            await self._listen(viewer)
+        finally:
+            sender.cancel()
+            self._viewers.discard(viewer)
+            if not self._viewers:
+                self._feed.watched = False
+                self._feed.forget()
+        return socket
+
+    async def _sender(self, viewer: Viewer) -> None:
+        try:
+            while True:
+                await viewer.ready.wait()
+                for message in viewer.take():
+                    await viewer.socket.send_bytes(message)
+        except ConnectionError:
+            return  # `_listen` sees the end too
+
+    async def _listen(self, viewer: Viewer) -> None:
+        """Read requests until the page goes; a page that sends anything else is shown out."""
+        async for message in viewer.socket:
+            try:
+                if message.type is not WSMsgType.TEXT:
+                    raise msgspec.ValidationError("binary")
+                viewer.paused = msgspec.json.decode(message.data, type=Request).pause
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                self._refuse(f"request of a page: {error}")
+                await viewer.socket.close(code=1008, message=b"request not understood")
+
+    def _check_host(self, request: web.Request) -> None:
+        """Refuse names that lead here but are not ours: a foreign page's way around its origin."""
+        name = urlsplit(f"//{request.host}").hostname or ""
+        if not self._config.insecure and not _is_loopback(name):
+            self._refuse(f"host {name[:60]!r}")
+            raise web.HTTPForbidden(text="this host is not served", headers=HEADERS)
+
+    def _check_origin(self, request: web.Request) -> None:
+        origin = request.headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc != request.host:
+            self._refuse(f"page of origin {origin[:60]!r}")
+            raise web.HTTPForbidden(text="only the page served here may connect", headers=HEADERS)
+
+    def _refuse(self, what: str) -> None:
+        now_ns = round(self._loop.time() * NS_PER_S)
+        self._ledger.record(Event.PUBLISH_DROP, now_ns, f"view refused: {what}")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
