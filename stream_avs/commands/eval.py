@@ -21,7 +21,7 @@ from stream_avs.training.files import make_folder, write_text_whole
 from stream_avs.training.final_report import Summary, to_html
 from stream_avs.training.progress_view import ProgressView
 from stream_avs.training.scoring import Protocol, Scored, score
-from stream_avs.training.sound import Sound, WithSound
+from stream_avs.training.sound import Sound
 
 DESCRIPTION = """\
 Score a checkpoint that `stream-avs train` wrote. Every clip is scored as a batch of its own, so the
@@ -114,7 +114,7 @@ def data_of(config: EvalConfig, loaded: Loaded) -> DataConfig:
             f"{config.checkpoint} does not say what it was trained on", "Give --kind s4|ms3|avss|scenes"
         )
     base = trained if trained is not None and trained.kind is kind else DataConfig(kind=kind)
-    data = replace(base, root=config.root or base.root, limit=config.limit)
+    data = replace(base, root=config.root or base.root, limit=config.limit, sound=config.sound)
     data.require_root()
     return data
 
@@ -126,7 +126,7 @@ def _open(config: EvalConfig, data: DataConfig, loaded: Loaded) -> ClipDataset:
     clips = open_split(data, config.split, wanted, network.audio_shape, network.config.frames)
     if len(clips.class_names) > 2:  # a set that tells only sounding from not sounding suits every network
         check_classes(network.config, clips)
-    return WithSound(clips, config.sound)
+    return clips
 
 
 def _protocol(config: EvalConfig, data: DataConfig, loaded: Loaded) -> Protocol:

@@ -15,6 +15,7 @@ from stream_avs.models.ccformer.config import CCFormerConfig, ContrastPartner, M
 from stream_avs.models.ccformer.config import preset as network_preset
 from stream_avs.models.ccformer.loss import OBJECT_LOSS, SEMANTIC_LOSS, LossConfig
 from stream_avs.training.schedule import Decay, ScheduleConfig
+from stream_avs.training.sound import Sound
 
 
 class DatasetKind(enum.StrEnum):
@@ -69,6 +70,8 @@ class DataConfig:
     """s4, ms3, avss or scenes."""
     root: str = ""
     """Folder the data set was unpacked to; scenes need none, or one of pictures and recordings."""
+    sound: Sound = Sound.OWN
+    """What is heard: own, silence, or the sound of other clips; to see what a network does without."""
     limit: int = 0
     """Use only the first so many clips of each split; 0 for all."""
     scenes: ScenesConfig = field(default_factory=ScenesConfig)

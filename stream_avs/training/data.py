@@ -28,6 +28,7 @@ from stream_avs.models.ccformer.config import CCFormerConfig, Mode
 from stream_avs.training.batch import Batch, Collate
 from stream_avs.training.config import DataConfig, DatasetKind
 from stream_avs.training.order import Share
+from stream_avs.training.sound import Sound, WithSound
 
 BINARY_LABELS = ("background", "sounding")
 
@@ -65,7 +66,9 @@ def open_split(
         raise DatasetError(
             f"{config.kind} in {config.root} has no clip in split {split!r}", "Check its table"
         )
-    return FirstClips(clips, config.limit) if config.limit else clips
+    if config.limit:
+        clips = FirstClips(clips, config.limit)
+    return clips if config.sound is Sound.OWN else WithSound(clips, config.sound)
 
 
 def check_classes(network: CCFormerConfig, clips: ClipDataset) -> None:
@@ -120,6 +123,13 @@ class FirstClips:
         return self.clips[index]
 
 
+def composes(clips: ClipDataset) -> bool:
+    """Whether the clips are composed, so that there are new ones beyond the data set's length."""
+    while isinstance(clips, FirstClips | WithSound):
+        clips = clips.clips
+    return isinstance(clips, SceneDataset)
+
+
 class TrainingClips:
     """Clips as one run sees them: clip k of epoch e is the same whenever and wherever it is asked for.
 
@@ -133,7 +143,7 @@ class TrainingClips:
         self._clips = clips
         self._change = change
         self._seed = seed
-        self._endless = isinstance(clips.clips if isinstance(clips, FirstClips) else clips, SceneDataset)
+        self._endless = composes(clips)
 
     def __getitem__(self, place: tuple[int, int]) -> ClipSample:
         """Clip `place` = (epoch, index); sets that compose their clips give new ones in each epoch."""

@@ -28,21 +28,21 @@ class WithSound:
     """
 
     def __init__(self, clips: ClipDataset, sound: Sound) -> None:
-        self._clips = clips
+        self.clips = clips
         self._sound = sound
         self.class_names = clips.class_names
         self.split = clips.split
 
     def __len__(self) -> int:
-        return len(self._clips)
+        return len(self.clips)
 
     def __getitem__(self, index: int) -> ClipSample:
         """Clip `index` with its changed sound."""
-        clip = self._clips[index]
+        clip = self.clips[index]
         if self._sound is Sound.OWN:
             return clip
         if self._sound is Sound.OTHER:
-            other = self._clips[(index + 1) % len(self._clips)]
+            other = self.clips[(index + 1) % len(self.clips)]
             return replace(clip, log_mel=other.log_mel, waveform=other.waveform)
         return replace(
             clip,
