@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stream_avs.capture.address import redact
@@ -18,6 +18,7 @@ from stream_avs.commands.arguments import parse_arguments
 from stream_avs.config import Pace, RunConfig
 from stream_avs.errors import ConfigError, PublishError, StreamAvsError
 from stream_avs.ledger import Ledger
+from stream_avs.models.base import AnyModel
 from stream_avs.models.registry import load_model
 from stream_avs.pipeline import Pipeline, run_until_done
 from stream_avs.record.config import RecordConfig
@@ -114,10 +115,12 @@ class _Progress:
 
 
 def _with_network(
-    config: RunConfig, model: object, recorder: Recorder, ledger: Ledger, progress: _Progress
+    config: RunConfig, model: AnyModel, recorder: Recorder, ledger: Ledger, progress: _Progress
 ) -> None:
     listeners = (recorder.publish,)
-    pipeline = Pipeline(config, make_source(config), model, listeners, recorder.tap, ledger)  # type: ignore[arg-type]
+    small_px = config.overload.small_px
+    small = load_model(replace(config.model, input_px=small_px)) if small_px else None
+    pipeline = Pipeline(config, make_source(config), model, listeners, recorder.tap, ledger, small)
     progress.pipeline = pipeline
     with pipeline, suppress(_StopError):
         run_until_done(pipeline, config.duration_s, progress, TICK_S)

@@ -77,7 +77,9 @@ def _compare(recording: Recording, settings: RunConfig, argv: list[str]) -> int:
     command = parse_arguments(CompareCommand, "replay", argv, DESCRIPTION, default)
     settings = dataclasses.replace(settings, model=command.model, window=command.window)
     model = load_model(settings.model)
-    found = compare(_shown(Reproducer(recording, settings, model).pairs()))
+    small_px = settings.overload.small_px
+    small = load_model(dataclasses.replace(settings.model, input_px=small_px)) if small_px else None
+    found = compare(_shown(Reproducer(recording, settings, model, small).pairs()))
     found = dataclasses.replace(found, damage=recording.damage())
     if recording.picture == "jpeg":
         note = "pictures were recorded as JPEG: masks may differ for that alone"

@@ -24,7 +24,7 @@ from stream_avs.record.reader import Recording
 from stream_avs.timing.audio_ring import AudioRing
 from stream_avs.timing.frame_ring import FrameRing
 from stream_avs.timing.join import HeldWindow, Join
-from stream_avs.types import NS_PER_MS, NS_PER_S, MaskResult, Window
+from stream_avs.types import NS_PER_MS, NS_PER_S, MaskResult, ResultState, Window
 
 HAND_OVER_NS = 20 * NS_PER_MS
 """How long after it was recorded an item may have reached the rings: resampling and waking."""
@@ -67,10 +67,14 @@ class Reproducer:
         recording: what was recorded.
         config: settings of the session; those it was recorded with give the same windows.
         model: the network to run.
+        small_model: what the overload ladder changes to; None if it changes to nothing.
     """
 
-    def __init__(self, recording: Recording, config: RunConfig, model: AnyModel) -> None:
+    def __init__(
+        self, recording: Recording, config: RunConfig, model: AnyModel, small_model: AnyModel | None = None
+    ) -> None:
         self._recording = recording
+        self._models = (model, small_model or model)
         self._clock = _SimClock()
         self.ledger = Ledger()
         """Events of the reproduction."""
@@ -165,11 +169,15 @@ class Reproducer:
         self._todo = later
 
     def _step(self, recorded: MaskResult, window: Window) -> Pair:
-        if recorded.reset_reason and not window.reset:
+        if recorded.reset_reason == "input_size":
+            self._models = self._models[::-1]
+            self._session.use(self._models[0], recorded.reset_reason)
+        elif recorded.reset_reason and not window.reset:
             # E.g. the worker stalled then: the join sees no gap now, for nothing stalls.
             window = replace(window, reset=True, reset_reason=recorded.reset_reason)
         self._clock.set(self._clock(), runs=True)
+        answer = self._session.hold if recorded.state is ResultState.STALE else self._session.step
         try:
-            return Pair(recorded=recorded, now=self._session.step(window))
+            return Pair(recorded=recorded, now=answer(window))
         except StepError as error:
             return Pair(recorded=recorded, now=None, why=str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,15 @@ from stream_avs.capture.open_source import make_source
 from stream_avs.capture.replay import Replay
 from stream_avs.capture.synthetic import Synthetic
 from stream_avs.capture.tap import NoSink
-from stream_avs.config import MediaConfig, Pace, Policy, RunConfig, SyntheticConfig, WindowConfig
+from stream_avs.config import (
+    MediaConfig,
+    OverloadConfig,
+    Pace,
+    Policy,
+    RunConfig,
+    SyntheticConfig,
+    WindowConfig,
+)
 from stream_avs.ledger import Ledger
 from stream_avs.pipeline import Pipeline, run_until_done
 from stream_avs.record.compare import compare, report
@@ -176,3 +185,24 @@ def test_a_cut_recording_replays_and_says_so(tmp_path: Path) -> None:
     recording = Recording(tmp_path / "a.mcap")
     assert 3 <= sum(isinstance(i, FrameItem) for i in recording.items()) < 8
     assert "ends early" in recording.damage()
+
+
+def test_a_session_under_overload_is_made_again(tmp_path: Path) -> None:
+    """Skipped windows, held masks and another input size: the ladder's moves are in the results."""
+    config = replace(
+        CONFIG,
+        synthetic=SyntheticConfig(width_px=64, height_px=48, duration_s=4.0),
+        overload=OverloadConfig(age_budget_s=0.05, judge_s=0.4, climb_s=0.5),
+    )
+    ledger, results = Ledger(), []
+    models = [EchoModel(delay_s=0.09), EchoModel("small-00000000", salt=b"small", delay_s=0.09)]
+    with recorder(tmp_path / "a.mcap", ledger) as out:
+        source = Synthetic(config.synthetic)
+        listeners = (results.append, out.publish)
+        with Pipeline(config, source, models[0], listeners, out.tap, ledger, models[1]) as pipeline:
+            run_until_done(pipeline, 10)
+    assert "stale" in {r.state for r in results}
+    assert "input_size" in {r.reset_reason for r in results}
+    again = [EchoModel(), EchoModel("small-00000000", salt=b"small")]
+    found = compare(Reproducer(Recording(tmp_path / "a.mcap"), config, *again).pairs())
+    assert found.same, report(found)
