@@ -307,13 +307,6 @@ def test_bytes_equal_those_of_rosbags(peer: Peer) -> None:
 
 
 def test_the_capture_node_publishes_what_it_sees(peer: Peer) -> None:
-    import sys
-
-    command = [
-        sys.executable,
-        "-c",
-        "from stream_avs.nodes.capture import main_ros; raise SystemExit(main_ros())",
-    ]
     arguments = ros_arguments(
         autostart=True, source="synthetic", synthetic__width_px=160, synthetic__height_px=120
     )
@@ -329,13 +322,6 @@ def test_the_capture_node_publishes_what_it_sees(peer: Peer) -> None:
 
 
 def test_the_overlay_node_listens_only_while_somebody_looks(peer: Peer, segmenter: Running) -> None:
-    import sys
-
-    command = [
-        sys.executable,
-        "-c",
-        "from stream_avs.nodes.overlay import main_ros; raise SystemExit(main_ros())",
-    ]
     remap = ["-r", "mask:=segmenter/mask", "-r", "label_info:=segmenter/label_info"]
     with running(OVERLAY + ros_arguments(autostart=True) + remap) as process:
         assert wait_for(lambda: peer.state("/overlay") == "active"), process.said

@@ -66,9 +66,11 @@ class StreamNode(LifecycleNode, Generic[SettingsT]):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         period_s = float(self.get_parameter("ros.diagnostics_period_s").value)
         self.every(period_s, self._send_diagnostics)
-        self._start_timer = (
-            self.every(0.05, self._autostart) if self.get_parameter("autostart").value else None
-        )
+        self._start_timer: Any = None
+        if self.get_parameter("autostart").value:
+            self._start_timer = self.every(0.05, self._autostart)
+        else:
+            self.get_logger().info("waits to be configured")
 
     # What a node fills in
 
