@@ -30,8 +30,9 @@ Train CCFormer. Say what to train by one of:
   --config FILE     settings from YAML, named like the options below; with --preset on top of it
   --resume OUT      go on with the run in that folder
 
-The options below win over all of these. Several GPUs: torchrun --nproc-per-node N -m stream_avs train ...
-Ctrl-C or SIGTERM leaves a checkpoint to resume from.
+The options below win over all of these. Ctrl-C or SIGTERM leaves a checkpoint to resume from.
+
+Several GPUs: torchrun --nproc-per-node N -m stream_avs train ...
 """
 
 

@@ -131,6 +131,7 @@ class Trainer:
                 if self._group.any(bool(stop)):
                     break
                 if self._scoring_is_due():
+                    self._save()  # scoring takes a while, and a kill must not cost the epoch
                     self._score(history, curves)
                     self._save()
                 if self.progress.step >= self.last_step:
