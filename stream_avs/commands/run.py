@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from stream_avs.capture.open_source import make_source
-from stream_avs.commands.arguments import parse_arguments
+from stream_avs.commands.arguments import parse_arguments, take
 from stream_avs.commands.status_view import StatusView, summary
 from stream_avs.config import Pace, RunConfig, load_yaml
-from stream_avs.errors import ConfigError, PublishError
+from stream_avs.errors import PublishError
 from stream_avs.ledger import Ledger
 from stream_avs.models.registry import load_model
 from stream_avs.pipeline import Pipeline, follow
@@ -70,24 +70,12 @@ def parse(argv: list[str]) -> RunConfig:
     """
     argv = ["--publish.address" if a == "--publish" else a for a in argv]
     argv = [a.replace("--publish=", "--publish.address=", 1) for a in argv]
-    path, argv = _take(argv, "--config")
+    path, argv = take(argv, "--config")
     default: RunConfig | None = None
-    if path is not None:
-        source, _ = _take(argv, "--source")
-        default = load_yaml(Path(path), RunConfig, **({} if source is None else {"source": source}))
+    if path:
+        source, _ = take(argv, "--source")
+        default = load_yaml(Path(path), RunConfig, **({"source": source} if source else {}))
     return parse_arguments(RunConfig, "run", argv, DESCRIPTION, default)
-
-
-def _take(argv: list[str], flag: str) -> tuple[str | None, list[str]]:
-    """Return the value of `flag` and the other arguments."""
-    for i, argument in enumerate(argv):
-        if argument == flag:
-            if i + 1 == len(argv):
-                raise ConfigError(f"{flag} has no value", f"Give it as {flag} VALUE")
-            return argv[i + 1], argv[:i] + argv[i + 2 :]
-        if argument.startswith(flag + "="):
-            return argument[len(flag) + 1 :], argv[:i] + argv[i + 1 :]
-    return None, argv
 
 
 def _overlay(config: RunConfig, ledger: Ledger, stack: ExitStack) -> OverlayTap | None:

@@ -86,13 +86,13 @@ def scores_of(scores: object) -> dict[str, float]:
     if not dataclasses.is_dataclass(scores) or isinstance(scores, type):
         raise TypeError(f"{type(scores).__name__} is not a score dataclass")
     return {
-        f.name: float(value)
+        f.name: value
         for f in dataclasses.fields(scores)
         if isinstance(value := getattr(scores, f.name), int | float)
     }
 
 
 def _number(value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    return f"{value:.0f}" if value.is_integer() and abs(value) > 1 else f"{value:.4f}"
+    if isinstance(value, int):  # a count
+        return str(value)
+    return "-" if math.isnan(value) else f"{value:.4f}"
