@@ -1,0 +1,1 @@
+"""Small readers of the mask stream to copy into other projects; see README.md."""
