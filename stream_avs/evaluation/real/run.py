@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,9 +99,9 @@ def run_model(model: AnyModel, approach: Approach) -> Decision:
 
 
 def score(
-    approaches: Sequence[Approach], folder: Path, decide: Callable[[Approach], Decision]
+    approaches: Sequence[Approach], folder: Path, decisions: Sequence[Decision]
 ) -> dict[str, dict[str, float]]:
-    """Score decisions.
+    """Score the decision for each approach.
 
     Returns:
         By kind, and for kind "class" also by clip: j (class ids compared), j_any (what class
@@ -109,8 +109,8 @@ def score(
         than 1 % masked), frames.
     """
     rows: dict[str, list[tuple[float, ...]]] = defaultdict(list)
-    for approach in approaches:
-        mask = enlarged(decide(approach).mask)
+    for approach, decision in zip(approaches, decisions, strict=True):
+        mask = enlarged(decision.mask)
         truth = approach.frame.class_mask(SCORED_SHAPE, folder)
         row = frame_scores(mask, truth)
         rows[approach.frame.kind].append(row)

@@ -30,7 +30,7 @@ class Thresholds:
 
     pixel: float = 0.5
     """Probability from which a pixel sounds."""
-    pixel_before: float = 0.45
+    pixel_before: float = 0.42
     """The same where the frame before sounded: lower, so that masks do not flicker."""
     sounding: float = 0.3
     """Sounding score under which the mask is empty."""

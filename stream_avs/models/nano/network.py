@@ -5,9 +5,9 @@ The logit that class c sounds at pixel x is
     k (log seen_c(x) + log heard_c - 2 log 0.55) + r(x)
 
 against 0 for "nothing sounds here". `seen` is ESPNetv2's probability; `heard` comes from the
-`Listener`, which corrects mn04's evidence for what sounds at the very moment of the frame; `r` is the
-mask of the trunk, a causal CCFormer that sees maps, motion and where eye and ear agree. Listener and
-trunk treat all classes alike, so a class without a single training sound can still be found.
+`Listener`, which corrects mn04's evidence for what sounds at the very moment of the frame; `r`, capped,
+is the mask of the trunk, a causal CCFormer that sees maps, motion and where eye and ear agree. Listener
+and trunk treat all classes alike, so a class without a single training sound can still be found.
 """
 
 from __future__ import annotations
@@ -35,13 +35,18 @@ from stream_avs.models.nano.trunk import Trunk, pack
 
 _AGREE = -2 * math.log(0.55)
 _SEEN_FLOOR = -7.0
+_RESIDUAL_CAP = 1.0
+"""The trunk may forbid as it likes and add hardly more than this: what the eye sees nowhere stays out."""
+_WHOLE_FIRST, _TAKE_LITTLE = 8.0, -8.0
+"""The listener begins as the evidence of the whole context."""
 
 
 class Listener(nn.Module):
     """How likely each class sounds right now; the same small network for every class.
 
-    It starts as the tagger's evidence for the whole context and learns onsets, ends, silence and
-    which evidence is too weak.
+    It weighs the tagger's evidence of the moments and of the whole context, and may take away from
+    it, by what the evidence and the loudness do over time. It can never hear what the tagger hears
+    nowhere: trained on some hundred sounds, it must not make up its own idea of a class.
 
     Args:
         hidden: width.
@@ -49,14 +54,15 @@ class Listener(nn.Module):
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
-        last = nn.Linear(hidden, 1)
+        last = nn.Linear(hidden, MOMENTS + 2)
         self.layers = nn.Sequential(
             nn.Linear(MOMENTS + 2 + LEVELS + 1, hidden), nn.ReLU(),
             nn.Linear(hidden, hidden), nn.ReLU(),
             last,
         )  # fmt: skip
         nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        with torch.no_grad():
+            last.bias.copy_(torch.tensor([0.0] * MOMENTS + [_WHOLE_FIRST, _TAKE_LITTLE]))
 
     def forward(self, evidence: Tensor, levels: Tensor) -> Tensor:
         """[F, 8, classes] and [F, 26] of `Sound` -> logits [F, classes]."""
@@ -64,10 +70,11 @@ class Listener(nn.Module):
         classes = whole.shape[1]
         best = whole[:, None].expand(-1, classes, -1)
         others = best.masked_fill(torch.eye(classes, dtype=torch.bool, device=best.device), -8.0).amax(2)
-        facts = torch.cat(
-            [evidence.transpose(1, 2), others[..., None], levels[:, None].expand(-1, classes, -1)], dim=2
-        )
-        return whole + self.layers(facts / 4.0).squeeze(-1)
+        profile = evidence.transpose(1, 2)  # [F, classes, 8]
+        facts = torch.cat([profile, others[..., None], levels[:, None].expand(-1, classes, -1)], dim=2)
+        said = self.layers(facts / 4.0)
+        weights = said[..., :-1].softmax(-1)
+        return (weights * profile).sum(-1) - F.softplus(said[..., -1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +174,7 @@ class Nano(nn.Module):
         agree = seen + F.logsigmoid(heard)[..., None, None] + self.offset
         logits = self.sharpness * agree
         if self.config.residual:
-            logits = logits + _resized(residual, logits.shape[-2:])
+            logits = logits + _capped(_resized(residual, logits.shape[-2:]))
         return torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1)
 
     def forward(self, seen: Seen, sound: Sound, shape: tuple[int, int]) -> NanoOutput:
@@ -191,6 +198,11 @@ class Nano(nn.Module):
             sounding=output.sounding,
             queries=output.queries,
         )
+
+
+def _capped(residual: Tensor) -> Tensor:
+    cap = torch.full_like(residual, _RESIDUAL_CAP)
+    return F.softplus(cap) - F.softplus(cap - residual)  # 0 at 0
 
 
 def _resized(x: Tensor, size: tuple[int, ...]) -> Tensor:

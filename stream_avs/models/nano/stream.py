@@ -1,7 +1,8 @@
 """The `nano` preset: one frame and 2 s of sound in, one mask out; everything remembered is in the state.
 
 Each frame is computed once: what older frames left (EIM keys and values, intra-frame queries, the
-carried inter-frame queries, the last picture's brightness, the last mask) is the state.
+carried inter-frame queries, the last picture's brightness, the last mask, the classes heard) is the
+state.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from stream_avs.config import ModelConfig
 from stream_avs.errors import ConfigError
 from stream_avs.models.base import Decision, Stages
 from stream_avs.models.ccformer.step import CausalState, CausalStep
-from stream_avs.models.consensus.decide import nothing
+from stream_avs.models.consensus.decide import audible, nothing
 from stream_avs.models.consensus.model import is_quiet
 from stream_avs.models.consensus.table import LabelTable, read_table
 from stream_avs.models.load import BUNDLED, content_id, load_weights
@@ -40,11 +41,13 @@ class NanoState:
         causal: of the trunk.
         grey: brightness of the frame before [1, S, S], or None at the start.
         before: bool [h, w], where the frame before sounded.
+        heard: ids of the classes heard.
     """
 
     causal: CausalState
     grey: Tensor | None
     before: Tensor
+    heard: frozenset[int]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,6 +82,7 @@ class NanoStream:
             causal=self.causal.initial_state(1),
             grey=None,
             before=torch.zeros(self.mask_shape, dtype=torch.bool),
+            heard=frozenset(),
         )
 
     @torch.inference_mode()
@@ -97,12 +101,14 @@ class NanoStream:
                 torch.zeros(1, dtype=torch.bool),
             )
             logits = self.network.combine(seen.log_seen, heard, residual)[0]
+            ids = audible(heard[0].sigmoid().double().numpy(), self.table.ids, state.heard)
+            logits[1:][torch.tensor([int(i) not in ids for i in self.table.ids])] = -torch.inf
             if is_quiet(samples, self.sample_rate_hz):
                 decision = nothing(self.mask_shape)
             else:
                 decision = self.decide(logits, float(sounding.sigmoid()), state.before)
         before = torch.from_numpy(decision.mask > 0)
-        return decision, NanoState(causal=causal, grey=grey, before=before)
+        return decision, NanoState(causal=causal, grey=grey, before=before, heard=ids)
 
     def listen(self, samples: Samples, stages: Stages) -> Sound:
         """Run the ear over 2 s of mono samples at 32 kHz."""

@@ -1,4 +1,4 @@
-"""`python -m stream_avs.training.nano train | report`: make nano's weights; score presets.
+"""`python -m stream_avs.training.nano train | report | credits`: nano's weights.
 
 python -m stream_avs.training.nano train --data DIR --work DIR --out nano.safetensors
 python -m stream_avs.training.nano report --data DIR --preset nano --out nano.json
@@ -15,8 +15,11 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: see `stream_avs.cli`
 
+import tyro
+
 from stream_avs.commands.arguments import parse_arguments
 from stream_avs.errors import ConfigError, StreamAvsError
+from stream_avs.training.nano.credits import write_credits
 from stream_avs.training.nano.fit import FitConfig
 from stream_avs.training.nano.recipe import make_weights
 from stream_avs.training.nano.report import ReportConfig, report
@@ -37,10 +40,20 @@ class TrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreConfig:
-    """Score a preset."""
+class CreditsConfig:
+    """Write who made the pictures and sounds used."""
 
-    report: ReportConfig
+    data: Path
+    """As for training."""
+    out: Path
+    """The CSV file to write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig:
+    """Score presets."""
+
+    report: tyro.conf.OmitArgPrefixes[ReportConfig]
     """What to score."""
     out: Path
     """JSON file to write."""
@@ -59,22 +72,17 @@ def main(argv: list[str]) -> int:
             config = parse_arguments(TrainConfig, "nano train", rest, __doc__)
             make_weights(config.data, config.work, config.out, config.fit, tell)
         elif command == "report":
-            asked = parse_arguments(ScoreConfig, "nano report", _prefixed(rest), __doc__)
+            asked = parse_arguments(ScoreConfig, "nano report", rest, __doc__)
             asked.out.write_text(json.dumps(report(asked.report, tell), indent=1) + "\n")
+        elif command == "credits":
+            credit = parse_arguments(CreditsConfig, "nano credits", rest, __doc__)
+            tell(f"{write_credits(credit.data, credit.out)} rows")
         else:
-            raise ConfigError(f"unknown command {command!r}", "Valid: report, train")
+            raise ConfigError(f"unknown command {command!r}", "Valid: credits, report, train")
     except StreamAvsError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     return 0
-
-
-def _prefixed(argv: list[str]) -> list[str]:
-    """`--data` is short for `--report.data`, and so on."""
-    return [
-        f"--report.{a[2:]}" if a.startswith("--") and not a.startswith("--out") and a != "--help" else a
-        for a in argv
-    ]
 
 
 if __name__ == "__main__":

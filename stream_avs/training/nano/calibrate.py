@@ -33,7 +33,9 @@ def calibrate(network: Nano, bank: Bank, tell: Callable[[str], None]) -> Thresho
     for _ in range(BATCHES):
         batch = sampler.draw(rng, 4, 1)
         output = network(batch.seen, batch.sound, batch.shape)
-        probability = output.logits.flatten(0, 1).softmax(1)
+        logits = output.logits.flatten(0, 1)
+        logits[:, 1:][output.heard.flatten(0, 1) < 0] = -torch.inf  # not heard: never shown
+        probability = logits.softmax(1)
         score = output.sounding.flatten().sigmoid()
         target = channels(batch.target, network.ids)
         winner = probability[:, 1:].argmax(1) + 1

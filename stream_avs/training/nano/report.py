@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -10,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from stream_avs.config import ModelConfig
 from stream_avs.evaluation.real.annotations import read_annotations
 from stream_avs.evaluation.real.run import Approach, load_approaches, run_model, score
-from stream_avs.models.base import AnyModel, Stages
+from stream_avs.models.base import AnyModel, Decision, Stages
+from stream_avs.models.nano.senses import Eye, Sight
 from stream_avs.models.nano.stream import NanoStream
 from stream_avs.models.registry import load_model
 from stream_avs.training.nano.assets import RATE_HZ, Assets
@@ -31,50 +35,67 @@ class ReportConfig:
 
     data: Path
     """Folder with masks/, sounds/ and clips/."""
-    preset: str = "nano"
+    presets: tuple[str, ...] = ("consensus", "nano")
     """consensus, nano, or nano with one part off: nano-no-carry, nano-no-motion, nano-no-listener,
-    nano-no-trunk."""
-    threshold: float = -1.0
-    """Instead of the preset's own."""
-    audio_context_s: float = 0.0
-    """Instead of the preset's own."""
+    nano-no-trunk. A number after a colon replaces the threshold: consensus:0.65."""
     streams: int = STREAMS
     """Composed streams of 48 frames; 0 leaves them out."""
     real: bool = True
     """Score the annotated real frames."""
     threads: int = 2
-    """For the network."""
+    """For the networks."""
+
+
+class _Remembering(nn.Module):
+    """An eye that looks at the same picture once, for all variants of a network."""
+
+    def __init__(self, eye: Eye) -> None:
+        super().__init__()
+        self.eye = eye
+        self.known: dict[bytes, Sight] = {}
+
+    def forward(self, image: Tensor) -> Sight:
+        key = hashlib.sha256(image.numpy().tobytes()).digest()
+        if key not in self.known:
+            self.known[key] = self.eye(image)
+        return self.known[key]
 
 
 def report(config: ReportConfig, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Score one preset; see `score_streams` and `evaluation.real.run.score` for the numbers."""
-    model = open_model(config)
-    result: dict[str, Any] = {"model": model.id, "preset": config.preset, "threshold": config.threshold}
-    result["audio_context_s"] = model.context_s
+    """Score presets; see `score_streams` and `evaluation.real.run.score` for the numbers."""
+    models = {name: open_model(name, config.threads) for name in config.presets}
+    streams = draw_streams(Assets(config.data, "test"), config.streams, PIECES, EXAM_SEED)
+    results: dict[str, Any] = {name: {"model": model.id} for name, model in models.items()}
+    if streams:
+        for name, model in models.items():
+            results[name]["ms_per_step"] = time_steps(model, streams[0])
+    eye = None
+    for name, model in models.items():
+        if isinstance(model, NanoStream):
+            eye = eye or _Remembering(model.eye)
+            models[name] = dataclasses.replace(model, eye=eye)  # type: ignore[arg-type]
     if config.real:
-        result["real"] = score_real(model, config.data, tell)
-    if config.streams:
-        streams = draw_streams(Assets(config.data, "test"), config.streams, PIECES, EXAM_SEED)
-        masks = []
-        for k, stream in enumerate(streams):
-            masks.append(run_stream(model, _for_context(stream, model)))
-            tell(f"stream {k + 1} of {len(streams)}")
-        result["composed"] = score_streams(streams, masks)
-        result["ms_per_step"] = time_steps(model, streams[0])
-    return _plain(result)
+        for name, table in _score_real(models, config.data, eye, tell).items():
+            results[name]["real"] = table
+    masks: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in models}
+    for k, stream in enumerate(streams):
+        for name, model in models.items():
+            masks[name].append(run_stream(model, stream))
+        if eye is not None:
+            eye.known.clear()
+        tell(f"stream {k + 1} of {len(streams)}")
+    for name in models:
+        if streams:
+            results[name]["composed"] = score_streams(streams, masks[name])
+    return dict(_plain(results))
 
 
-def open_model(config: ReportConfig) -> AnyModel:
-    """Load a preset, with one of its parts off if the name says so."""
-    name, _, off = config.preset.partition("-no-")
-    model = load_model(
-        ModelConfig(
-            preset=name,
-            threshold=config.threshold,
-            audio_context_s=config.audio_context_s,
-            threads=config.threads,
-        )
-    )
+def open_model(name: str, threads: int) -> AnyModel:
+    """Load a preset, with one of its parts off or another threshold if the name says so."""
+    variant, _, threshold = name.partition(":")
+    preset, _, off = variant.partition("-no-")
+    config = ModelConfig(preset=preset, threshold=float(threshold or -1), threads=threads)
+    model = load_model(config)
     if off and isinstance(model, NanoStream):
         network = model.network
         if off == "carry":
@@ -89,39 +110,32 @@ def open_model(config: ReportConfig) -> AnyModel:
     return model
 
 
-def score_real(model: AnyModel, data: Path, tell: Callable[[str], None]) -> dict[str, dict[str, float]]:
+def _score_real(
+    models: dict[str, AnyModel], data: Path, eye: _Remembering | None, tell: Callable[[str], None]
+) -> dict[str, dict[str, dict[str, float]]]:
     """Score the annotated frames, clip by clip, so that few are in memory."""
     frames = read_annotations()
-    rows: list[tuple[Approach, Any]] = []
+    approaches: list[Approach] = []
+    decisions: dict[str, list[Decision]] = {name: [] for name in models}
     for file in dict.fromkeys(f.file for f in frames):
-        chosen = [f for f in frames if f.file == file]
-        for approach in load_approaches(chosen, data, RATE_HZ):
-            rows.append((dataclasses.replace(approach, images=()), run_model(model, approach)))
+        for approach in load_approaches([f for f in frames if f.file == file], data, RATE_HZ):
+            for name, model in models.items():
+                decisions[name].append(run_model(model, approach))
+            approaches.append(dataclasses.replace(approach, images=()))
+        if eye is not None:
+            eye.known.clear()
         tell(f"real {file}")
-    decisions = {id(a): d for a, d in rows}
-    return score([a for a, _ in rows], data, lambda a: decisions[id(a)])
+    return {name: score(approaches, data, made) for name, made in decisions.items()}
 
 
 def time_steps(model: AnyModel, stream: Stream, steps: int = 24) -> float:
     """Median milliseconds of one step."""
     state, taken = model.initial_state(), []
-    for window in _for_context(stream, model).windows()[:steps]:
+    for window in stream.windows()[:steps]:
         start = time.perf_counter()
         _, state = model.step(window, state, Stages())
         taken.append((time.perf_counter() - start) * 1e3)
     return float(np.median(taken[2:]))
-
-
-def _for_context(stream: Stream, model: AnyModel) -> Stream:
-    """Contexts of the length that the model wants; longer ones begin with silence."""
-    count = round(model.context_s * RATE_HZ)
-    have = stream.contexts.shape[1]
-    if count == have:
-        return stream
-    contexts = stream.contexts[:, -count:]
-    if count > have:
-        contexts = np.pad(contexts, ((0, 0), (count - have, 0)))
-    return dataclasses.replace(stream, contexts=contexts)
 
 
 def _plain(value: Any) -> Any:
