@@ -105,15 +105,12 @@ def confidence_at_source(result: MaskResult) -> NDArray[np.float32]:
 
 def unit_confidence(confidence: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Confidence 0..255 as float32 0..1, any shape."""
-    return _UNIT[confidence]
+    return np.divide(confidence, np.float32(255), dtype=np.float32)
 
 
 def rgb(image: Image, header: Header) -> Fields:
     """`sensor_msgs/Image` rgb8 of a picture uint8 [H, W, 3]."""
     return image_fields(image, "rgb8", header)
-
-
-_UNIT = (np.arange(256, dtype=np.float32) / np.float32(255)).astype(np.float32)
 
 
 def _confidence(result: MaskResult) -> NDArray[np.uint8]:
