@@ -1,0 +1,1 @@
+"""Calibration: camera intrinsics, the shift between camera and microphone stamps, microphone level."""
