@@ -13,7 +13,8 @@ from pathlib import Path
 
 from stream_avs.capture.address import redact
 from stream_avs.capture.open_source import make_source
-from stream_avs.capture.tap import NoSink, PassingSink
+from stream_avs.capture.passing_sink import PassingSink
+from stream_avs.capture.tap import NoSink
 from stream_avs.commands.arguments import parse_arguments
 from stream_avs.config import Pace, RunConfig
 from stream_avs.errors import ConfigError, PublishError, StreamAvsError

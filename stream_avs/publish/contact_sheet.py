@@ -11,7 +11,7 @@ from collections import OrderedDict
 import numpy as np
 
 from stream_avs.capture.base import Sink, SourceInfo
-from stream_avs.capture.tap import PassingSink
+from stream_avs.capture.passing_sink import PassingSink
 from stream_avs.errors import missing_package
 from stream_avs.publish.draw import overlay_result
 from stream_avs.types import NS_PER_S, Image, MaskResult, StampSource

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream_avs.capture.base import Sink, SourceInfo
-from stream_avs.capture.tap import PassingSink
+from stream_avs.capture.passing_sink import PassingSink
 from stream_avs.errors import StreamAvsError
 from stream_avs.types import AudioBlock, Event, Image, MaskResult, StampSource
 

@@ -204,13 +204,15 @@ class _FileReader:
             yield self._held
 
     def _chunks(self, file: BinaryIO) -> Iterator[Chunk]:
+        ended = False
         for record in StreamReader(file, emit_chunks=True, record_size_limit=MAX_RECORD_BYTES).records:
             if isinstance(record, Chunk):
                 yield record
             elif isinstance(record, Metadata) and record.name == TAIL:
                 self._state.tail = record.metadata
             elif isinstance(record, Footer):
-                self._state.complete = True
+                ended = True
+        self._state.complete = ended
 
     def _record(self, record: object) -> Iterator[Item]:
         if isinstance(record, Schema):

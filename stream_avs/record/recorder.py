@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from stream_avs.capture.base import Sink, SourceInfo
-from stream_avs.capture.tap import PassingSink
+from stream_avs.capture.passing_sink import PassingSink
 from stream_avs.clock import MonotonicClock, monotonic_ns
 from stream_avs.errors import PublishError, StreamAvsError, WireError
 from stream_avs.ledger import Ledger
