@@ -75,7 +75,7 @@ def test_ros2_run_finds_an_executable(name: str) -> None:
     assert script.read_text().startswith("#!/usr/bin/env python3\n")
     (imported,) = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     assert imported.module is not None
-    module = ROOT / (imported.module.replace("stream_avs.nodes", "nodes").replace(".", "/") + ".py")
+    module = ROOT / (imported.module.replace(".", "/") + ".py")
     defined = {n.name for n in ast.parse(module.read_text()).body if isinstance(n, ast.FunctionDef)}
     assert {alias.name for alias in imported.names} <= defined
 
