@@ -11,6 +11,8 @@ from stream_avs.config import require
 class ViewConfig:
     """Where the page is served and how pictures travel."""
 
+    serve: bool = False
+    """Serve the page beside a live session; `--view` for short. `stream-avs view` always does."""
     host: str = "127.0.0.1"
     """Address to serve on; this machine only, unless `insecure`."""
     port: int = 8765

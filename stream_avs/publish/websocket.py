@@ -52,6 +52,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 STATUS_S = 1.0
+GOODBYE_S = 1.0
 PICTURE_ALONE_S = 0.5
 """A picture is sent without a mask if no mask has come for so long."""
 MAX_REQUEST_BYTES = 256
@@ -69,6 +70,7 @@ class Viewer:
     """One page: what it has not been sent yet. Newest wins for pictures, sound waits in line."""
 
     socket: web.WebSocketResponse
+    transport: asyncio.BaseTransport | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     pairs: dict[str, list[bytes]] = field(default_factory=dict)
     sounds: list[bytes] = field(default_factory=list)
@@ -89,6 +91,14 @@ class Viewer:
         if not self.paused:
             self.sounds.append(message)
             del self.sounds[:-MAX_SOUND_MESSAGES]
+
+    async def part(self) -> None:
+        """Say goodbye; a page that sleeps cannot hear it and is cut off."""
+        with suppress(TimeoutError, ConnectionError):
+            goodbye = self.socket.close(code=1001, message=b"the session has ended")
+            await asyncio.wait_for(goodbye, GOODBYE_S)
+        if isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
 
     def take(self) -> list[bytes]:
         """Take all that waits."""
@@ -194,8 +204,7 @@ class ViewServer:
         await self._stop.wait()
         show.cancel()
         await asyncio.gather(show, return_exceptions=True)
-        for viewer in list(self._viewers):
-            await viewer.socket.close(code=1001, message=b"the session has ended")
+        await asyncio.gather(*(viewer.part() for viewer in list(self._viewers)))
         await runner.cleanup()
 
     def _wake(self) -> None:
@@ -286,9 +295,11 @@ class ViewServer:
         self._check_origin(request)
         if len(self._viewers) >= self._config.max_viewers:
             raise web.HTTPServiceUnavailable(text="too many pages watch", headers=HEADERS)
-        socket = web.WebSocketResponse(max_msg_size=MAX_REQUEST_BYTES, heartbeat=15.0, compress=False)
+        socket = web.WebSocketResponse(
+            max_msg_size=MAX_REQUEST_BYTES, heartbeat=15.0, timeout=0.5, compress=False
+        )
         await socket.prepare(request)
-        viewer = Viewer(socket=socket)
+        viewer = Viewer(socket=socket, transport=request.transport)
         self._viewers.add(viewer)
         self._feed.watched = True
         sender = asyncio.create_task(self._sender(viewer))

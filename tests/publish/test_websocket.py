@@ -263,3 +263,47 @@ def test_a_tone_stands_out_in_its_band() -> None:
     assert edges_hz[loudest] * 0.93 <= 1000 <= edges_hz[loudest + 1] * 1.07
     levels = np.concatenate([c.levels_dbfs for c in got])[5:]
     assert np.allclose(levels, 20 * np.log10(0.5 / np.sqrt(2)), atol=0.3)
+
+
+def test_a_suspended_page_holds_up_nobody_and_nothing_grows(served) -> None:
+    """A page whose machine sleeps reads nothing; another one beside it goes on as before."""
+    import base64
+    import os
+    import resource
+    import socket
+    from urllib.parse import urlsplit
+
+    server, feed, _ = served
+    port = urlsplit(server.url).port
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (480, 640, 3)).astype(np.uint8)  # 250 KB as JPEG
+    with socket.create_connection(("127.0.0.1", port)) as asleep:
+        key = base64.b64encode(os.urandom(16)).decode()
+        asleep.sendall(
+            f"GET /stream HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        wait_until(lambda: feed.watched)
+
+        async def watch() -> tuple[int, int]:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.ws_connect(server.url.replace("http", "ws") + "stream", max_msg_size=0) as page,
+            ):
+                seen, grown = 0, 0
+                for k in range(200):
+                    feed.picture("cam0", noise, k)
+                    feed.publish(make_result(stamp_ns=k))
+                    while split((await page.receive()).data)[0] != "latest/cam0":
+                        pass
+                    seen += 1
+                    if k == 60:
+                        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                return seen, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - grown
+
+        seen, grown_kb = asyncio.run(watch())
+        assert seen == 200
+        assert grown_kb < 15_000  # 140 pictures would be 35 MB
+        begin_s = time.monotonic()
+        server.close()
+        assert time.monotonic() - begin_s < 4

@@ -1,0 +1,95 @@
+"""What a live session may do beside publishing masks: be recorded, and be looked at in a browser."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from stream_avs.capture.tap import Tap, chain
+from stream_avs.config import Pace, RunConfig
+from stream_avs.ledger import Ledger
+from stream_avs.pipeline import ResultListener
+from stream_avs.publish.view_config import ViewConfig
+from stream_avs.record.config import RecordConfig
+
+if TYPE_CHECKING:
+    from stream_avs.record.recorder import Recorder
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCommand(RunConfig):
+    """One live session, and who looks on."""
+
+    record: RecordConfig = field(default_factory=RecordConfig)
+    view: ViewConfig = field(default_factory=ViewConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extras:
+    """Parts that look on; give `tap` and `listeners` to the pipeline.
+
+    Attributes:
+        listeners: called with each result.
+        tap: sees what the source hands over; None if nobody looks.
+        notes: where to find them, for a person.
+        recorder: the recording, or None.
+    """
+
+    listeners: tuple[ResultListener, ...] = ()
+    tap: Tap | None = None
+    notes: tuple[str, ...] = ()
+    recorder: Recorder | None = None
+
+    def reports(self) -> tuple[str, ...]:
+        """Lines for the end of the session."""
+        return (self.recorder.report(),) if self.recorder is not None else ()
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of the error that stopped the recording."""
+        error = self.recorder.error if self.recorder is not None else None
+        return error.exit_code if error is not None else 0
+
+
+def short_options(argv: list[str]) -> list[str]:
+    """Spell out `--record FILE` as `--record.path FILE`, and `--view` as `--view.serve`."""
+    argv = ["--record.path" if a == "--record" else "--view.serve" if a == "--view" else a for a in argv]
+    return [a.replace("--record=", "--record.path=", 1) for a in argv]
+
+
+def open_extras(config: RunCommand, model_id: str, ledger: Ledger, stack: ExitStack) -> Extras:
+    """Open what `config` asks for; `stack` closes it.
+
+    Raises:
+        PublishError: the recording cannot be made, or the page not be served.
+        MissingPackageError: mcap or aiohttp is not installed.
+    """
+    listeners: list[ResultListener] = []
+    taps: list[Tap | None] = []
+    notes: list[str] = []
+    recorder = None
+    if config.record.path:
+        # Imported here: mcap and aiohttp are needed by those who ask for them only.
+        from stream_avs.record.recorder import Recorder
+        from stream_avs.record.settings import recording_info
+
+        info = recording_info(config, model_id)
+        wait = config.media.pace is Pace.FAST
+        recorder = stack.enter_context(Recorder(config.record, info, ledger, wait=wait))
+        signal.signal(signal.SIGUSR1, lambda *_: recorder.save())
+        taps.append(recorder.tap)
+        listeners.append(recorder.publish)
+        ring = f"the last {config.record.ring_s:g} s, kept by `stream-avs record save {config.record.path}`"
+        notes.append(f"recording {ring if config.record.ring_s else f'to {config.record.path}'}")
+    if config.view.serve:
+        from stream_avs.publish.view_feed import ViewFeed
+        from stream_avs.publish.websocket import ViewServer
+
+        feed = ViewFeed()
+        server = stack.enter_context(ViewServer(config.view, feed, ledger))
+        taps.append(feed.tap(config.name))
+        listeners.append(feed.publish)
+        notes.append(f"to see it: open {server.url} in a browser")
+    return Extras(listeners=tuple(listeners), tap=chain(*taps), notes=tuple(notes), recorder=recorder)
