@@ -1,4 +1,4 @@
-"""`stream-avs bench`: what the pipeline adds to a mask's age, slow readers, and a long run."""
+"""`stream-avs bench`: what the pipeline adds to a mask's age, slow readers, a long run, and the engine."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from stream_avs.benchmarks.machine import this_machine
 from stream_avs.benchmarks.overhead import Overhead, Reader, measure_overhead
 from stream_avs.benchmarks.soak import Soak, run_soak
 from stream_avs.commands.arguments import parse_arguments
+from stream_avs.commands.bench_engine import EngineBenchConfig, run_engine
 from stream_avs.config import ModelConfig, PublishConfig, RunConfig, require
 from stream_avs.errors import PublishError
 from stream_avs.models.registry import load_model
@@ -32,6 +33,7 @@ class What(StrEnum):
     OVERHEAD = "overhead"  # one reader, 640x480 at 30 Hz
     READERS = "readers"  # ten readers, one of them at 2 Hz, beside nine without it
     SOAK = "soak"  # the bundled clip in a loop
+    ENGINE = "engine"  # what one mask costs, beside recomputing its whole window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class BenchConfig:
     """What to measure and where to put the figures."""
 
     what: Annotated[tuple[What, ...], tyro.conf.Positional] = (What.OVERHEAD, What.READERS)
-    """overhead, readers and soak; any of them."""
+    """overhead, readers, soak and engine; any of them."""
     duration_s: float = 20.0
     """Length of each overhead and readers run."""
     minutes: float = 10.0
@@ -49,6 +51,7 @@ class BenchConfig:
     json: str = ""
     """Write all figures to this file."""
     model: ModelConfig = field(default_factory=ModelConfig)
+    engine: EngineBenchConfig = field(default_factory=EngineBenchConfig)
 
     def __post_init__(self) -> None:
         require(self.duration_s >= 2, "duration_s", self.duration_s, "at least 2 s")
@@ -67,6 +70,8 @@ def run(argv: list[str]) -> int:
         if what is What.SOAK:
             soak = _soak(config, console)
             report["soak"], ok = asdict(soak), soak.passed
+        elif what is What.ENGINE:
+            report["engine"], ok = [asdict(r) for r in run_engine(config.engine, console)], True
         else:
             runs, ok = _overhead(what, config, console)
             report[what.value] = [asdict(r) for r in runs]

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stream_avs.config import BackendName, Precision
-from stream_avs.engine.backends.base import Step
 from stream_avs.engine.backends.eager import Eager
 from stream_avs.engine.backends.prepare import Report, prepare
 from stream_avs.engine.batch_sizes import batches
+from stream_avs.engine.ccformer_examples import example_frame, example_steps
 from stream_avs.engine.frame_store import FrameStore, Leaves
-from stream_avs.models.ccformer.cached_step import Encoded, EncodeFrame, Fused, fuse_step
+from stream_avs.models.ccformer.cached_step import Encoded, Fused
 from stream_avs.models.ccformer.ccformer import CCFormer
 from stream_avs.models.ccformer.config import Mode
 
@@ -115,10 +115,7 @@ class CCFormerEngine:
         self.causal = network.config.mode is Mode.CAUSAL
         self.steps_run = 0
         """Times the fusion ran, batches of any size."""
-        sizes = network.sizes(input_px, input_px)
-        self._encode_step = EncodeFrame(network).eval()
-        self._fuse_step = fuse_step(network, sizes).eval()
-        self._store = FrameStore(self._example_frame(), rows, self.frames)
+        self._store = FrameStore(example_frame(network, input_px), rows, self.frames)
         queries = self.network.no_queries(1)
         self._carried = FrameStore({"queries": [queries]}, rows, 2)
         self._programs: dict[int, tuple[Run, Run]] = {}
@@ -128,7 +125,7 @@ class CCFormerEngine:
             if chosen is not None and chosen.backend == Eager.name:
                 break  # takes any size
             pair = []
-            for step in self._steps(size):
+            for step in example_steps(network, input_px, size):
                 ready = prepare(step, backend=backend, precision=precision, threads=threads)
                 pair.append(ready.program)
                 self.reports.append(ready.report)
@@ -250,67 +247,6 @@ class CCFormerEngine:
 
     def _bools(self, rows: list[list[bool]]) -> Tensor:
         return torch.tensor(rows, dtype=torch.bool, device=self.device)
-
-    # the fixed input of the check at start-up, and the shapes of everything
-
-    def _example_inputs(self, batch: int) -> tuple[Tensor, Tensor]:
-        generator = torch.Generator().manual_seed(0)
-        px = self.input_px
-        frame = torch.rand(batch, 3, px, px, generator=generator)
-        audio = torch.randn(batch, *self.network.audio_shape, generator=generator)
-        return frame.to(self.device), audio.to(self.device)
-
-    def _example_frame(self) -> Leaves:
-        with torch.inference_mode():
-            encoded = cast(Encoded, self._encode_step(*self._example_inputs(1)))
-        kept: Leaves = {"keys": encoded.keys, "values": encoded.values, "audio": [encoded.audio]}
-        if not self.causal:
-            return {**kept, "coarser": encoded.coarser}
-        layer = self.network.no_queries(1)
-        return {**kept, "asked": [layer] * self._mixing_layers, "heard": [layer] * self._mixing_layers}
-
-    @property
-    def _mixing_layers(self) -> int:
-        config = self.network.config
-        return config.ici_layers * config.iti_layers * config.iti
-
-    def _steps(self, batch: int) -> tuple[Step, Step]:
-        """Both halves with arguments as they look in the middle of a stream."""
-        inputs = self._example_inputs(batch)
-        with torch.no_grad():
-            encoded = cast(Encoded, self._encode_step(*inputs))
-        T, like = self.frames, self.network.decoder.position
-        generator = torch.Generator().manual_seed(1)
-
-        def several(leaves: list[Tensor]) -> list[Tensor]:
-            return [torch.stack([x * (1 - 0.1 * t) for t in range(T)], dim=1) for x in leaves]
-
-        def noise(*shape: int) -> Tensor:
-            return torch.randn(*shape, generator=generator).to(like.device)
-
-        N, d, layers = self.network.config.queries, self.network.config.d, self._mixing_layers
-        reset = torch.zeros(batch, dtype=torch.bool, device=like.device)
-        keys, values, audio = several(encoded.keys), several(encoded.values), several([encoded.audio])[0]
-        queries = noise(batch, N, d)
-        arguments: tuple[object, ...]
-        if self.causal:
-            known = torch.ones(batch, T, dtype=torch.bool, device=like.device)
-            older = known.clone()
-            older[:, 0] = False
-            asked = [noise(batch, T, N, d) for _ in range(layers)]
-            heard = [noise(batch, T, N, d) for _ in range(layers)]
-            arguments = (
-                encoded.finest, encoded.coarser, encoded.audio, keys, values, audio,
-                asked, heard, queries, known, older, reset,
-            )  # fmt: skip
-        else:
-            newest = torch.arange(batch, device=like.device) * T
-            coarser = several(encoded.coarser)
-            arguments = (encoded.finest, coarser, keys, values, audio, queries, newest, reset)
-        return (
-            Step(module=self._encode_step, example=inputs),
-            Step(module=self._fuse_step, example=arguments),
-        )
 
 
 def decide(logits: Tensor, threshold: float) -> Tensor:

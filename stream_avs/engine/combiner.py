@@ -48,10 +48,12 @@ class Combiner(Generic[Asked, Answer]):
         with self._changed:
             self._waiting.append(mine)
             self._changed.wait_for(lambda: mine.done or not self._busy)
-            if not mine.done:
-                self._busy = True
-        while not mine.done:
-            self._work()
+            at_work = not mine.done
+            self._busy = self._busy or at_work
+        if at_work:
+            while not mine.done:  # more may wait in front than one batch takes
+                self._work()
+            self._leave()
         if mine.error is not None:
             raise mine.error
         return mine.answer  # type: ignore[return-value]
@@ -72,7 +74,6 @@ class Combiner(Generic[Asked, Answer]):
         with self._changed:
             for call in batch:
                 call.done = True
-            self._busy = not all(call.done for call in batch)
             self._changed.notify_all()
 
     def _enter(self) -> None:

@@ -58,3 +58,28 @@ def test_bench_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert report["machine"]["cores"] >= 1
     assert report["overhead"][0]["readers"][0]["added"]["n"] > 0
     assert "added p50" in capsys.readouterr().out
+
+
+def test_engine_bench_counts_times_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, plot = tmp_path / "bench.json", tmp_path / "bench.png"
+    options = ["--engine.presets", "tiny", "--engine.backends", "eager", "--engine.rounds", "3"]
+    options += ["--engine.batches", "1", "2", "--engine.precisions", "f32", "--engine.threads", "1"]
+    assert main(["bench", "engine", *options, "--engine.plot", str(plot), "--json", str(path)]) == 0
+    rows = json.loads(path.read_text())["engine"]
+    assert [(r["mode"], r["batch"]) for r in rows] == [
+        ("causal", 1), ("causal", 2), ("window", 1), ("window", 2)
+    ]  # fmt: skip
+    for row in rows:
+        assert row["naive_gmac"] / row["gmac"] > (4.5 if row["mode"] == "causal" else 3)
+        assert row["step"]["n"] == row["naive"]["n"] == 3
+        assert row["stream_mb"] > 0.1
+        assert 0 < row["peak_share"] < 2
+        assert 0 < row["deformable_share"] < 1.5
+        assert row["backend"] == "eager"
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert "tiny 64 causal eager f32 x2" in capsys.readouterr().out
+
+
+def test_engine_bench_refuses_an_unknown_preset(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "engine", "--engine.presets", "pvt3"]) == 2
+    assert "Did you mean 'pvt2'?" in capsys.readouterr().err
