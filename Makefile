@@ -40,5 +40,5 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	# nodes/ is mapped into the package; setuptools warns of that in every editable install
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --progress-bar off --editable '.[live,train,dev]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --progress-bar off --editable '.[live,record,web,train,dev]'
 	@touch $@
