@@ -16,6 +16,7 @@ import tyro
 from stream_avs.commands import run as run_command
 from stream_avs.commands.arguments import parse_arguments
 from stream_avs.config import ModelConfig, RunConfig, WindowConfig
+from stream_avs.engine.warm_up import warm_up
 from stream_avs.errors import ConfigError
 from stream_avs.models.registry import load_model
 from stream_avs.record.codec import to_json
@@ -79,6 +80,9 @@ def _compare(recording: Recording, settings: RunConfig, argv: list[str]) -> int:
     model = load_model(settings.model)
     small_px = settings.overload.small_px
     small = load_model(dataclasses.replace(settings.model, input_px=small_px)) if small_px else None
+    for each in (model, small):
+        if each is not None:
+            warm_up(each)  # else the first ages would count what is made once
     found = compare(_shown(Reproducer(recording, settings, model, small).pairs()))
     found = dataclasses.replace(found, damage=recording.damage())
     if recording.picture == "jpeg":

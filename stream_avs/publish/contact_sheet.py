@@ -56,6 +56,7 @@ class ContactSheet:
         self._step = 1
         self._seen = 0
         self._first_ns: int | None = None
+        self._last: tuple[Image, MaskResult] | None = None
 
     def wrap(self, sink: Sink, info: SourceInfo) -> Sink:
         """Return a sink that shows all frames to the sheet and passes everything on to `sink`."""
@@ -74,6 +75,7 @@ class ContactSheet:
             return
         if self._first_ns is None:
             self._first_ns = result.stamp_ns
+        self._last = (image, result)
         if self._seen % self._step == 0:
             self._kept.append((result.stamp_ns - self._first_ns, self._small(image, result)))
         self._seen += 1
@@ -83,10 +85,9 @@ class ContactSheet:
 
     def image(self) -> Image | None:
         """The sheet, RGB; None if no picture had a mask."""
-        if not self._kept:
+        if self._last is None:
             return None
-        spread = np.linspace(0, len(self._kept) - 1, min(self._wanted, len(self._kept)))
-        chosen = [self._kept[round(k)] for k in spread]
+        chosen = self._spread()
         columns = min(self._columns, len(chosen))
         rows = -(-len(chosen) // columns)
         cell_h = max(image.shape[0] for _, image in chosen) + CAPTION_PX
@@ -108,6 +109,19 @@ class ContactSheet:
         done, data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
         assert done, "a sheet is always a picture"
         return bytes(data)
+
+    def _spread(self) -> list[tuple[int, Image]]:
+        """Those to show: the nearest to evenly spread times, each once; the last among them."""
+        assert self._last is not None
+        image, result = self._last
+        last_ns = result.stamp_ns - (self._first_ns or 0)
+        kept = dict(self._kept)
+        if last_ns not in kept:
+            kept[last_ns] = self._small(image, result)
+        times = np.array(list(kept))
+        wanted = np.linspace(0, last_ns, min(self._wanted, len(kept)))
+        nearest = {int(times[np.abs(times - at).argmin()]) for at in wanted[::-1]}
+        return [(at, kept[at]) for at in sorted(nearest)]
 
     def _small(self, image: Image, result: MaskResult) -> Image:
         # Scaled before it is drawn, so that names stay readable.

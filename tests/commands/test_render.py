@@ -77,6 +77,9 @@ def test_sheet_is_evenly_spread() -> None:
     assert stamps[-1] > 800
     assert len(shown) < 60
     assert ContactSheet().image() is None
+    chosen = [since for since, _ in sheet._spread()]
+    assert (chosen[0], chosen[-1], len(chosen)) == (0, 999, 5)
+    assert max(np.diff(chosen)) < 2 * min(np.diff(chosen))
 
 
 @pytest.mark.slow
