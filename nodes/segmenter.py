@@ -14,6 +14,7 @@ from stream_avs.models.base import AnyModel
 from stream_avs.models.registry import load_model
 from stream_avs.pipeline import Pipeline
 from stream_avs.publish.zeromq import Publisher
+from stream_avs.ros2.segmenter import load_small
 
 from .running import Say, run_until, stop_on_signals
 
@@ -57,8 +58,10 @@ def run_zmq(config: SegmenterNode, say: Say, model: AnyModel | None = None) -> N
     ledger = Ledger()
     source = source_of(config)
     with Publisher(config.publish, config.name, ledger) as publisher:
+        small_model = load_small(config, load_model) if model is None else None
         model = model if model is not None else load_model(config.model)
-        with Pipeline(config, source, model, (publisher.publish,), ledger=ledger) as pipeline:
+        listeners = (publisher.publish,)
+        with Pipeline(config, source, model, listeners, None, ledger, small_model) as pipeline:
             info = pipeline.start()
             say(f"masks of {info.name} on {publisher.address}, stream {config.name}; Ctrl-C ends")
             run_until(stop, lambda: pipeline.wait(0), config.duration_s)

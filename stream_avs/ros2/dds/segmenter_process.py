@@ -29,7 +29,7 @@ from stream_avs.ros2.fields import (
 )
 from stream_avs.ros2.qos import PROFILES, parse_qos
 from stream_avs.ros2.ros_clock import RosClock
-from stream_avs.ros2.segmenter import Segmenter
+from stream_avs.ros2.segmenter import Segmenter, load_small
 from stream_avs.ros2.settings import TOPICS, ImageTransport, SegmenterSettings
 from stream_avs.ros2.topic_source import TopicSource
 
@@ -94,6 +94,7 @@ def run_dds(
         StreamAvsError: the source or the model failed.
     """
     stop = stop or _stop_on_signals()
+    small_model = load_small(config, load_model) if model is None else None
     model = model if model is not None else load_model(config.model)
     kind = AudioKind.ROS_DRIVERS if config.ros.audio_kind == "auto" else AudioKind(config.ros.audio_kind)
     ledger = Ledger()
@@ -106,7 +107,7 @@ def run_dds(
         source = TopicSource(clock, time.time_ns)
         segmenter = Segmenter(
             config, source if config.source == TOPICS else _device(config), model,
-            ros_clock=clock, ros_now_ns=time.time_ns, ledger=ledger,
+            ros_clock=clock, ros_now_ns=time.time_ns, ledger=ledger, small_model=small_model,
             emit=lambda topic, fields: outputs[topic].publish(fields),
             wanted=lambda topic: outputs[topic].readers > 0,
         )  # fmt: skip

@@ -18,7 +18,7 @@ from stream_avs.ros2.diagnostics import Status
 from stream_avs.ros2.fields import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, LABEL_INFO
 from stream_avs.ros2.qos import parse_qos
 from stream_avs.ros2.rcl.node import LATCHED, StreamNode
-from stream_avs.ros2.segmenter import Segmenter
+from stream_avs.ros2.segmenter import Segmenter, load_small
 from stream_avs.ros2.settings import TOPICS, ImageTransport, MaskSize, SegmenterSettings
 from stream_avs.ros2.topic_source import TopicSource
 
@@ -44,6 +44,7 @@ class SegmenterNode(StreamNode[SegmenterSettings]):
         super().__init__("segmenter", SegmenterSettings, **options)
         self._load = load
         self._model: AnyModel | None = None
+        self._small_model: AnyModel | None = None
         self._segmenter: Segmenter | None = None
         self._watch: Any = None
         self._awaits_audio = False
@@ -53,23 +54,21 @@ class SegmenterNode(StreamNode[SegmenterSettings]):
     def prepare(self) -> None:
         """Load the network, announce the topics."""
         settings = self.settings()
-        self._model = self._load(settings.model)
+        self._load_models(settings)
         qos = parse_qos(settings.ros.output_qos)
         for topic, type_name in OUTPUTS.items():
             self.advertise(topic, type_name, qos)
         self.advertise(topics.LABEL_INFO, LABEL_INFO, LATCHED)
-        self.get_logger().info(f"network {self._model.id} is loaded")
 
     def begin(self) -> None:
         """Start the pipeline, subscribe."""
         settings = self.settings()
-        if self._model is None:  # freed when the node was deactivated
-            self._model = self._load(settings.model)
+        model = self._model or self._load_models(settings)  # freed when the node was deactivated
         clock = self.ros_clock()
         source = TopicSource(clock, self.ros_now_ns) if settings.source == TOPICS else _device(settings)
         self._segmenter = Segmenter(
-            settings, source, self._model, ros_clock=clock, ros_now_ns=self.ros_now_ns, emit=self.emit,
-            wanted=self.wanted, ledger=self.ledger,
+            settings, source, model, ros_clock=clock, ros_now_ns=self.ros_now_ns, emit=self.emit,
+            wanted=self.wanted, ledger=self.ledger, small_model=self._small_model,
         )  # fmt: skip
         info = self._segmenter.start()
         self.emit(topics.LABEL_INFO, self._segmenter.label_info())
@@ -86,12 +85,12 @@ class SegmenterNode(StreamNode[SegmenterSettings]):
         segmenter, self._segmenter = self._segmenter, None
         if segmenter is not None:
             segmenter.stop()
-        self._model = None
+        self.release()
         self._awaits_audio = False
 
     def release(self) -> None:
         """Free the network."""
-        self._model = None
+        self._model = self._small_model = None
 
     def apply(self, name: str, value: Any) -> None:
         """See `StreamNode.apply`."""
@@ -107,6 +106,12 @@ class SegmenterNode(StreamNode[SegmenterSettings]):
         if self._segmenter is None:
             return ()
         return self._segmenter.statuses(self.get_name(), self.mismatches)
+
+    def _load_models(self, settings: SegmenterSettings) -> AnyModel:
+        self._small_model = load_small(settings, self._load)
+        self._model = self._load(settings.model)
+        self.get_logger().info(f"network {self._model.id} is loaded")
+        return self._model
 
     def _listen_to(self, source: TopicSource, settings: SegmenterSettings) -> None:
         if settings.ros.image_transport is ImageTransport.RAW:
