@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("cyclonedds", reason="needs stream-avs[dds]: cyclonedds has no wheel here")
@@ -18,6 +19,8 @@ pytest.importorskip("rosbags", reason="needs stream-avs[dds]: rosbags")
 from dds_loopback import DOMAIN, URI
 
 from stream_avs.benchmarks.stand_ins import DiscModel
+from stream_avs.errors import PublishError
+from stream_avs.ros2.dds.masks import masks
 from stream_avs.ros2.dds.participant import GRAPH_TOPIC, GRAPH_TYPE, Participant, absolute
 from stream_avs.ros2.dds.segmenter_process import DdsConfig, DdsSegmenter, run_dds
 from stream_avs.ros2.dds.wire_types import sample_type
@@ -159,6 +162,39 @@ def test_the_segmenter_runs_on_the_wire_alone() -> None:
     assert "masks" in said[-1]
 
 
+def test_masks_are_read_with_their_labels() -> None:
+    ids = np.zeros((8, 8), np.uint8)
+    ids[2:4, 2:4] = 15
+    ids[0, 0] = 255
+    with Participant("sender", domain_id=DOMAIN) as sender:
+        latched = sender.advertise("~/label_info", LABEL_INFO, PROFILES["latched"])
+        latched.publish(label_info_fields({15: "person"}, 0.5, Header(stamp_ns=0, frame_id="")))
+        out = sender.advertise("~/mask", IMAGE, PROFILES["reliable"])
+        stop = threading.Event()
+
+        def send() -> None:
+            k = 0
+            while not stop.wait(0.05):
+                k += 1
+                out.publish(image_fields(ids, "mono8", Header(stamp_ns=k, frame_id="cam")))
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        found = [mask for mask, _ in zip(masks("/sender/mask", domain_id=DOMAIN), range(10), strict=False)]
+        stop.set()
+        thread.join()
+    stamps = [mask.stamp_ns for mask in found]
+    assert stamps == sorted(set(stamps))
+    assert found[-1].sounding == ("person",)
+    assert found[-1].frame_id == "cam"
+    assert found[-1].ids.max() == 15
+
+
+def test_silence_says_where_it_listened() -> None:
+    with pytest.raises(PublishError, match="/nobody/mask"):
+        next(masks("/nobody/mask", domain_id=DOMAIN, timeout_s=0.5))
+
+
 def test_profile_keeps_to_loopback() -> None:
     assert 'name="lo"' in URI
     with Participant("first", domain_id=DOMAIN) as first, Participant("second", domain_id=DOMAIN) as second:
@@ -167,7 +203,5 @@ def test_profile_keeps_to_loopback() -> None:
         second.start()
         out = first.advertise("~/mask", IMAGE, PROFILES["reliable"])
         assert wait_for(lambda: out.readers == 1)
-        import numpy as np
-
         out.publish(image_fields(np.zeros((4, 4), np.uint8), "mono8", Header(stamp_ns=1, frame_id="c")))
         assert wait_for(lambda: len(heard) == 1)
