@@ -17,8 +17,8 @@ from stream_avs.ros2.qos import PROFILES
 
 
 def send_images(qos: str, domain: int, count: int) -> None:
-    """Publish `count` masks at 50 Hz on /avs/mask once there is a reader; give up after 3 s."""
-    with Participant("peer", domain_id=domain) as participant:
+    """Publish `count` masks at 50 Hz on /avs/mask once there is a reader, or after 3 s without one."""
+    with Participant("dds_peer", domain_id=domain) as participant:
         out = participant.advertise("/avs/mask", IMAGE, PROFILES[qos])
         end_s = time.monotonic() + 3
         while not out.readers and time.monotonic() < end_s:

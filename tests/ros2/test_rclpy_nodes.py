@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -304,6 +307,21 @@ def test_bytes_equal_those_of_rosbags(peer: Peer) -> None:
         label_info_fields({1: "person"}, 0.5, header),
     ):
         assert bytes(serialize_message(to_message(fields))) == store.encode(fields)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("cyclonedds") is None, reason="needs stream-avs[dds]: cyclonedds"
+)
+def test_a_process_without_ros_is_heard_and_seen(peer: Peer) -> None:
+    heard = peer.hear(IMAGE, "/avs/mask", quality("sensor_data"))
+    command = [sys.executable, str(Path(__file__).with_name("dds_peer.py")), "images", "reliable"]
+    with running([*command, os.environ["ROS_DOMAIN_ID"], "100"]) as process:
+        assert wait_for(lambda: len(heard) >= 5), process.said
+        assert wait_for(lambda: "dds_peer" in peer.node.get_node_names()), peer.node.get_node_names()
+    # Large raw images lose some on small socket buffers, but none is damaged.
+    for mask in heard:
+        assert (mask.width, mask.height, mask.encoding) == (640, 480, "mono8")
+        assert set(mask.data) == {header_of(mask).stamp_ns}
 
 
 def test_the_capture_node_publishes_what_it_sees(peer: Peer) -> None:
