@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from stream_avs.capture.base import Sink, SourceInfo
 from stream_avs.capture.passing_sink import PassingSink
@@ -85,7 +86,7 @@ class Recorder:
         else:
             self._out = RecordingWriter(Path(self._config.path), info, self._config)
         self._thread.start()
-        return _Tap(sink, self, self._clock)
+        return ItemTap(sink, self, self._clock)
 
     def publish(self, result: MaskResult) -> None:
         """Record one result; returns at once."""
@@ -239,10 +240,17 @@ def size_of(item: Item) -> int:
     return 0
 
 
-class _Tap(PassingSink):
-    """Copies what passes and queues it."""
+class ItemStore(Protocol):
+    """Something items are put into; returns at once, or waits where the source can."""
 
-    def __init__(self, sink: Sink, recorder: Recorder, clock: MonotonicClock) -> None:
+    def put(self, item: Item) -> None:
+        """Take one item, whose arrays will not change."""
+
+
+class ItemTap(PassingSink):
+    """Copies what passes and puts it into a store."""
+
+    def __init__(self, sink: Sink, recorder: ItemStore, clock: MonotonicClock) -> None:
         super().__init__(sink)
         self._recorder = recorder
         self._clock = clock

@@ -1,0 +1,205 @@
+"""A live session in Foxglove: the messages of a recording, sent instead of written.
+
+Same topics and types as in FORMAT.md, pictures as JPEG, so a layout made for one serves the other.
+Packing runs on a thread of its own; nothing is packed, or copied, while nobody looks.
+
+Foxglove's own server asks nobody where they come from: while it runs, any page open in a browser on
+this machine can read the stream. So it runs only when asked for, and on 127.0.0.1 only.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from stream_avs.capture.base import Sink, SourceInfo
+from stream_avs.capture.passing_sink import PassingSink
+from stream_avs.clock import MonotonicClock, monotonic_ns, unix_offset_ns
+from stream_avs.config import require
+from stream_avs.errors import PublishError, WireError, missing_package
+from stream_avs.ledger import Ledger
+from stream_avs.record import codec, schemas
+from stream_avs.record.config import Picture
+from stream_avs.record.items import AudioItem, FrameItem, Item, NoteItem, ResultItem
+from stream_avs.record.recorder import ItemTap
+from stream_avs.types import AudioBlock, Event, Image, MaskResult, StampSource
+
+try:
+    import foxglove
+except ImportError:
+    raise missing_package("foxglove-sdk", "foxglove") from None
+
+MAX_WAITING = 64
+BACKLOG = 64
+_TOPICS = {
+    "picture": schemas.COMPRESSED_IMAGE,
+    "audio": schemas.RAW_AUDIO,
+    "result": schemas.RESULT,
+    "mask": schemas.COMPRESSED_IMAGE,
+    "notes": schemas.NOTE,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoxgloveConfig:
+    """Where Foxglove finds the session; this machine only."""
+
+    port: int = 8766
+    """Port on 127.0.0.1; 0 takes one that is free."""
+    jpeg_quality: int = 80
+    """Quality of the pictures, 1..100."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.port <= 65535, "foxglove.port", self.port, "0..65535")
+        require(1 <= self.jpeg_quality <= 100, "foxglove.jpeg_quality", self.jpeg_quality, "1..100")
+
+
+class FoxgloveLive:
+    """Serves one stream; a context manager. Give `tap` and `publish` to the pipeline.
+
+    Args:
+        config: where.
+        stream: name of the stream; topics are /<stream>/picture and so on.
+        ledger: counts what could not be sent.
+        clock: the monotonic clock.
+
+    Raises:
+        PublishError: the port is in use.
+        MissingPackageError: foxglove-sdk is not installed.
+    """
+
+    def __init__(
+        self,
+        config: FoxgloveConfig,
+        stream: str,
+        ledger: Ledger | None = None,
+        clock: MonotonicClock = monotonic_ns,
+    ) -> None:
+        self._config = config
+        self._ledger = ledger if ledger is not None else Ledger()
+        self._clock = clock
+        self._offset_ns = unix_offset_ns()
+        self._items: deque[Item] = deque(maxlen=MAX_WAITING)
+        self._news = threading.Event()
+        self._closing = False
+        # Kept: a context that is forgotten takes its channels with it.
+        self._context = context = foxglove.Context()
+        try:
+            self._server = foxglove.start_server(
+                name=f"stream-avs {stream}",
+                host="127.0.0.1",
+                port=config.port,
+                context=context,
+                message_backlog_size=BACKLOG,
+            )
+        except (OSError, RuntimeError) as error:
+            raise PublishError(
+                f"port {config.port} cannot be served to Foxglove: {error}", "Choose another port"
+            ) from None
+        self._channels = {name: _channel(context, stream, name) for name in _TOPICS}
+        self.url = f"ws://127.0.0.1:{self._server.port}"
+        self._thread = threading.Thread(target=self._work, name="foxglove", daemon=True)
+        self._thread.start()
+
+    @property
+    def watched(self) -> bool:
+        """Somebody looks at one of the topics."""
+        return any(channel.has_sinks() for channel in self._channels.values())
+
+    def tap(self, sink: Sink, source: SourceInfo) -> Sink:
+        """Return a sink that shows everything and passes it on to `sink`."""
+        return _Tap(sink, self, self._clock)
+
+    def publish(self, result: MaskResult) -> None:
+        """Show one result; returns at once."""
+        if self.watched:
+            self.put(ResultItem(result=result, log_ns=self._clock()))
+
+    def put(self, item: Item) -> None:
+        """Queue one item; the oldest goes where they are too many."""
+        self._items.append(item)
+        self._news.set()
+
+    def close(self) -> None:
+        """End. May be called twice."""
+        if self._closing:
+            return
+        self._closing = True
+        self._news.set()
+        self._thread.join()
+        self._server.stop()
+
+    def __enter__(self) -> FoxgloveLive:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _work(self) -> None:
+        while not self._closing:
+            self._news.wait()
+            self._news.clear()
+            while self._items and not self._closing:
+                item = self._items.popleft()
+                try:
+                    self._send(item)
+                except (ValueError, WireError) as error:
+                    self._ledger.record(Event.PUBLISH_DROP, item.log_ns, f"foxglove: {error}")
+
+    def _send(self, item: Item) -> None:
+        offset_ns = self._offset_ns
+        if isinstance(item, FrameItem):
+            quality = self._config.jpeg_quality
+            self._log("picture", codec.encode_frame(item, offset_ns, Picture.JPEG, quality), item)
+        elif isinstance(item, AudioItem):
+            self._log("audio", codec.encode_audio(item.block, offset_ns)[0], item)
+        elif isinstance(item, ResultItem):
+            self._log("result", codec.encode_result(item, offset_ns), item)
+            self._log("mask", codec.encode_mask(item, offset_ns), item)
+        elif isinstance(item, NoteItem):
+            self._log("notes", codec.encode_note(item, offset_ns), item)
+
+    def _log(self, topic: str, message: bytes, item: Item) -> None:
+        self._channels[topic].log(message, log_time=item.log_ns + self._offset_ns)
+
+
+def _channel(context: Any, stream: str, topic: str) -> Any:
+    kind = _TOPICS[topic]
+    schema = foxglove.Schema(name=kind.name, encoding="ros2msg", data=kind.definition.encode())
+    return foxglove.Channel(f"/{stream}/{topic}", schema=schema, message_encoding="cdr", context=context)
+
+
+class _Tap(ItemTap):
+    """Copies only while somebody looks."""
+
+    def __init__(self, sink: Sink, live: FoxgloveLive, clock: MonotonicClock) -> None:
+        super().__init__(sink, live, clock)
+        self._live = live
+
+    def frame(
+        self,
+        image: Image,
+        stamp_ns: int,
+        arrival_ns: int,
+        *,
+        frame_id: str = "camera",
+        stamp_source: StampSource = StampSource.ARRIVAL,
+    ) -> None:
+        onward = super().frame if self._live.watched else self._pass_frame
+        onward(image, stamp_ns, arrival_ns, frame_id=frame_id, stamp_source=stamp_source)
+
+    def audio(self, block: AudioBlock) -> None:
+        if self._live.watched:
+            super().audio(block)
+        else:
+            PassingSink.audio(self, block)
+
+    def _pass_frame(
+        self, image: Image, stamp_ns: int, arrival_ns: int, *, frame_id: str, stamp_source: StampSource
+    ) -> None:
+        PassingSink.frame(self, image, stamp_ns, arrival_ns, frame_id=frame_id, stamp_source=stamp_source)
