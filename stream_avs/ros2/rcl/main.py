@@ -36,9 +36,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the nodes named before `--ros-args`, all three if none is; returns the exit code."""
     arguments = sys.argv[1:] if argv is None else argv
     own = arguments[: arguments.index("--ros-args")] if "--ros-args" in arguments else arguments
-    words = [word for argument in own for word in argument.split()]
-    names = [word for word in words if ":=" not in word]
-    return run(names or list(NODES), argv, tuple(word for word in words if ":=" in word))
+    # A launch file gives several names as one argument.
+    names = [name for argument in own if ":=" not in argument for name in argument.split()]
+    return run(names or list(NODES), argv, [argument for argument in own if ":=" in argument])
 
 
 def run(names: Sequence[str], argv: list[str] | None = None, assignments: Sequence[str] = ()) -> int:
