@@ -1,0 +1,74 @@
+"""Nano with compiled parts decides what nano decides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from stream_avs.config import BackendName, ModelConfig, Precision
+from stream_avs.engine.nano_stream import accelerate
+from stream_avs.models.base import Stages
+from stream_avs.models.consensus.table import read_table
+from stream_avs.models.load import BUNDLED, load_weights
+from stream_avs.models.nano.checkpoint import Thresholds
+from stream_avs.models.nano.config import NanoConfig, trunk_config
+from stream_avs.models.nano.network import Nano
+from stream_avs.models.nano.senses import Ear, Eye
+from stream_avs.models.nano.stream import NanoStream, build
+from stream_avs.types import Frame, Window
+
+PX = 96
+
+
+@pytest.fixture(scope="module")
+def nano() -> NanoStream:
+    """Published senses, an untrained trunk that has something to say, low thresholds."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    table = read_table()
+    eye, ear = Eye(), Ear(table)
+    load_weights(eye.network, BUNDLED / "espnetv2_s2_voc384.safetensors")
+    load_weights(ear.network, BUNDLED / "mn04_as.safetensors")
+    network = Nano(NanoConfig(trunk=trunk_config(input_px=PX)), [int(i) for i in table.ids]).eval()
+    torch.nn.init.normal_(network.trunk.head.classify.weight, std=0.5)  # zero before training
+    limits = Thresholds(pixel=0.1, pixel_before=0.05, sounding=0.0, sounding_before=0.0, area=0.0)
+    return build("nano-test", network, limits, eye, ear, table)
+
+
+def window(seq: int) -> Window:
+    rng = np.random.default_rng(seq)
+    image = rng.integers(0, 256, (PX, PX, 3), dtype=np.uint8)
+    return Window(
+        frames=(Frame(image=image, stamp_ns=seq, arrival_ns=0, seq=seq),),
+        audio=rng.uniform(-0.3, 0.3, (1, 64_000)).astype(np.float32),
+        audio_coverage=np.ones(1, np.float32),
+        sample_rate_hz=32_000,
+        distinct=1,
+    )
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        BackendName.EAGER,
+        pytest.param(BackendName.OPENVINO, marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
+    ],
+)
+def test_two_streams_on_one_compiled_nano_equal_nano(nano: NanoStream, backend: BackendName) -> None:
+    if backend is BackendName.OPENVINO:
+        pytest.importorskip("openvino", reason="needs the extra openvino")
+    fast = accelerate(nano, ModelConfig(backend=backend, precision=Precision.F32, threads=1))
+    assert [note.split(":")[0] for note in fast.notes] == ["eye", "ear", "trunk"]
+    assert all(backend.value in note for note in fast.notes)
+    assert (fast.labels, fast.mask_shape) == (nano.labels, nano.mask_shape)
+    states = {first: (nano.initial_state(), fast.initial_state()) for first in (0, 100)}
+    for i in range(7):
+        for first, (slow_state, fast_state) in states.items():
+            expected, slow_state = nano.step(window(first + i), slow_state, Stages())
+            found, fast_state = fast.step(window(first + i), fast_state, Stages())
+            states[first] = (slow_state, fast_state)
+            assert found.sounding_score == pytest.approx(expected.sounding_score, abs=1e-4)
+            for mine, theirs in zip(fast_state.causal.heard, slow_state.causal.heard, strict=True):
+                torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-4)
+            assert np.mean(found.mask != expected.mask) < 0.002
