@@ -84,6 +84,7 @@ def test_split_with_keys_works_and_sigterm_ends_it(tmp_path: Path) -> None:
         assert interrupt(capture, signal.SIGTERM)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_file_that_ends_ends_both_nodes(talkers: Path) -> None:
     link, masks = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
     with (

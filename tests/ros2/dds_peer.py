@@ -17,10 +17,10 @@ from stream_avs.ros2.qos import PROFILES
 
 
 def send_images(qos: str, domain: int, count: int) -> None:
-    """Publish `count` masks at 50 Hz on /avs/mask once there is a reader, or after 3 s without one."""
+    """Publish `count` masks at 50 Hz on /avs/mask once there is a reader, or after 2 s without one."""
     with Participant("dds_peer", domain_id=domain) as participant:
         out = participant.advertise("/avs/mask", IMAGE, PROFILES[qos])
-        end_s = time.monotonic() + 3
+        end_s = time.monotonic() + 2
         while not out.readers and time.monotonic() < end_s:
             time.sleep(0.01)
         time.sleep(0.2)

@@ -43,15 +43,15 @@ def wait_for(condition: Any, timeout_s: float = 10.0) -> bool:
     return bool(condition())
 
 
-def hear(offered: str, requested: str, domain: int, type_name: str = IMAGE) -> list[Any]:
+def hear(offered: str, requested: str, domain: int, type_name: str = IMAGE, count: int = COUNT) -> list[Any]:
     """What a reader of `requested` quality hears of a process that offers `offered`."""
     heard: list[Any] = []
     with Participant("reader", domain_id=domain) as participant:
         participant.listen("/avs/mask", type_name, heard.append, PROFILES[requested])
         participant.start()
-        running = peer("images", offered, str(domain), str(COUNT))
+        running = peer("images", offered, str(domain), str(count))
         running.communicate(timeout=30)
-        wait_for(lambda: len(heard) == COUNT, 1.0)
+        wait_for(lambda: len(heard) == count, 1.0)
     return heard
 
 
@@ -67,11 +67,11 @@ def test_masks_travel_between_processes(offered: str, requested: str) -> None:
 
 
 def test_best_effort_is_not_heard_by_reliable() -> None:
-    assert hear("sensor_data", "reliable", DOMAIN) == []
+    assert hear("sensor_data", "reliable", DOMAIN, count=10) == []
 
 
 def test_another_type_on_the_topic_is_not_heard() -> None:
-    assert hear("reliable", "reliable", DOMAIN, "sensor_msgs/msg/CompressedImage") == []
+    assert hear("reliable", "reliable", DOMAIN, "sensor_msgs/msg/CompressedImage", 10) == []
 
 
 def test_what_was_latched_reaches_late_readers() -> None:
