@@ -1,4 +1,4 @@
-"""What a live session may do beside publishing masks: be recorded, and be looked at in a browser."""
+"""What a live session may do beside publishing masks: be recorded, and be looked at."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stream_avs.config import Pace, RunConfig
 from stream_avs.ledger import Ledger
 from stream_avs.pipeline import ResultListener
 from stream_avs.publish.view_config import ViewConfig
-from stream_avs.record.config import RecordConfig
+from stream_avs.record.config import FoxgloveConfig, RecordConfig
 
 if TYPE_CHECKING:
     from stream_avs.record.recorder import Recorder
@@ -24,6 +24,7 @@ class RunCommand(RunConfig):
 
     record: RecordConfig = field(default_factory=RecordConfig)
     view: ViewConfig = field(default_factory=ViewConfig)
+    foxglove: FoxgloveConfig = field(default_factory=FoxgloveConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +55,9 @@ class Extras:
 
 
 def short_options(argv: list[str]) -> list[str]:
-    """Spell out `--record FILE` as `--record.path FILE`, and `--view` as `--view.serve`."""
-    argv = ["--record.path" if a == "--record" else "--view.serve" if a == "--view" else a for a in argv]
+    """Spell out `--record FILE`, `--view` and `--foxglove`."""
+    long = {"--record": "--record.path", "--view": "--view.serve", "--foxglove": "--foxglove.serve"}
+    argv = [long.get(a, a) for a in argv]
     return [a.replace("--record=", "--record.path=", 1) for a in argv]
 
 
@@ -71,7 +73,7 @@ def open_extras(config: RunCommand, model_id: str, ledger: Ledger, stack: ExitSt
     notes: list[str] = []
     recorder = None
     if config.record.path:
-        # Imported here: mcap and aiohttp are needed by those who ask for them only.
+        # Imported here, and below: each package is needed by those who ask for it only.
         from stream_avs.record.recorder import Recorder
         from stream_avs.record.settings import recording_info
 
@@ -92,4 +94,11 @@ def open_extras(config: RunCommand, model_id: str, ledger: Ledger, stack: ExitSt
         taps.append(feed.tap(config.name))
         listeners.append(feed.publish)
         notes.append(f"to see it: open {server.url} in a browser")
+    if config.foxglove.serve:
+        from stream_avs.record.foxglove_live import FoxgloveLive
+
+        live = stack.enter_context(FoxgloveLive(config.foxglove, config.name, ledger))
+        taps.append(live.tap)
+        listeners.append(live.publish)
+        notes.append(f"in Foxglove: open connection {live.url}")
     return Extras(listeners=tuple(listeners), tap=chain(*taps), notes=tuple(notes), recorder=recorder)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from stream_avs.errors import PublishError, WireError, missing_package
+from stream_avs.errors import PublishError, StreamAvsError, missing_package
 from stream_avs.ledger import Ledger
 from stream_avs.publish import wire
 from stream_avs.publish.palette import PALETTE
@@ -202,8 +202,9 @@ class ViewServer:
         self._started.set()
         show = asyncio.create_task(self._show())
         await self._stop.wait()
-        show.cancel()
-        await asyncio.gather(show, return_exceptions=True)
+        # Not cancelled: `wait_for` of Python 3.11 swallows a cancellation that meets its event.
+        self._news.set()
+        await show
         await asyncio.gather(*(viewer.part() for viewer in list(self._viewers)))
         await runner.cleanup()
 
@@ -217,7 +218,7 @@ class ViewServer:
     async def _show(self) -> None:
         """Pack what comes, for all pages at once; tell the state every second."""
         status_s = 0.0
-        while True:
+        while not self._stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), 0.1)
             self._news.clear()
@@ -250,15 +251,24 @@ class ViewServer:
             messages = [wire.to_packed(wire.encode(result))]
             if image is not None:
                 messages.insert(0, self._picture(result.stream, image, result.stamp_ns))
-        except (WireError, ValueError) as error:
-            self._ledger.record(Event.PUBLISH_DROP, result.stamp_ns, f"view: {error}")
+        except (StreamAvsError, ValueError) as error:
+            self._cannot_show(result.stream, result.stamp_ns, error)
             return
         self._send(result.stream, messages)
 
     def _show_picture(self, stream: str) -> None:
         newest = self._feed.newest_picture(stream)
-        if newest is not None:
-            self._send(stream, [self._picture(stream, newest[1], newest[0])])
+        if newest is None:
+            return
+        stamp_ns, image = newest
+        try:
+            self._send(stream, [self._picture(stream, image, stamp_ns)])
+        except (StreamAvsError, ValueError) as error:
+            self._cannot_show(stream, stamp_ns, error)
+
+    def _cannot_show(self, stream: str, stamp_ns: int, error: Exception) -> None:
+        self._ledger.record(Event.PUBLISH_DROP, stamp_ns, f"view: {error}")
+        self._feed.tell(stream, "failed", f"cannot be shown: {error}")
 
     def _picture(self, stream: str, image: Any, stamp_ns: int) -> bytes:
         config = self._config

@@ -1,4 +1,4 @@
-"""Settings of a recording."""
+"""Settings of recordings and of what shows the same messages live."""
 
 from __future__ import annotations
 
@@ -48,3 +48,19 @@ class RecordConfig:
         )  # fmt: skip
         require(self.min_free_mb >= 0, "record.min_free_mb", self.min_free_mb, "0 or more")
         require(1 <= self.queue_mb <= 100_000, "record.queue_mb", self.queue_mb, "1..100000")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoxgloveConfig:
+    """Where Foxglove finds a live session; this machine only."""
+
+    serve: bool = False
+    """Show the session in Foxglove too; `--foxglove` for short."""
+    port: int = 8766
+    """Port on 127.0.0.1; 0 takes one that is free."""
+    jpeg_quality: int = 80
+    """Quality of the pictures, 1..100."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.port <= 65535, "foxglove.port", self.port, "0..65535")
+        require(1 <= self.jpeg_quality <= 100, "foxglove.jpeg_quality", self.jpeg_quality, "1..100")

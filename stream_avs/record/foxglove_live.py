@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from stream_avs.capture.base import Sink, SourceInfo
 from stream_avs.capture.passing_sink import PassingSink
 from stream_avs.clock import MonotonicClock, monotonic_ns, unix_offset_ns
-from stream_avs.config import require
 from stream_avs.errors import PublishError, WireError, missing_package
 from stream_avs.ledger import Ledger
 from stream_avs.record import codec, schemas
-from stream_avs.record.config import Picture
+from stream_avs.record.config import FoxgloveConfig, Picture
 from stream_avs.record.items import AudioItem, FrameItem, Item, NoteItem, ResultItem
 from stream_avs.record.recorder import ItemTap
 from stream_avs.types import AudioBlock, Event, Image, MaskResult, StampSource
@@ -41,20 +39,6 @@ _TOPICS = {
     "mask": schemas.COMPRESSED_IMAGE,
     "notes": schemas.NOTE,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoxgloveConfig:
-    """Where Foxglove finds the session; this machine only."""
-
-    port: int = 8766
-    """Port on 127.0.0.1; 0 takes one that is free."""
-    jpeg_quality: int = 80
-    """Quality of the pictures, 1..100."""
-
-    def __post_init__(self) -> None:
-        require(0 <= self.port <= 65535, "foxglove.port", self.port, "0..65535")
-        require(1 <= self.jpeg_quality <= 100, "foxglove.jpeg_quality", self.jpeg_quality, "1..100")
 
 
 class FoxgloveLive:

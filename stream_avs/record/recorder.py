@@ -181,12 +181,13 @@ class Recorder:
                 pass
             out.close() if isinstance(out, Ring) else out.close(self._counts())
         except OSError as error:
-            self._fail(f"writing failed after {out.size_bytes / MB:.0f} MB: {error.strerror}")
-            with self._changed:
-                self._items.clear()
-                self._changed.notify_all()
-            if isinstance(out, RecordingWriter):
-                out.abandon()
+            self._fail(f"writing failed after {out.size_bytes / MB:.0f} MB: {error.strerror}", out)
+        except StreamAvsError as error:
+            self._fail(error.what, out)
+        except Exception as error:
+            # A bug: whoever waits for room must be let go, and the traceback be seen.
+            self._fail(f"internal error {error!r}", out)
+            raise
 
     def _step(self, out: RecordingWriter | Ring) -> bool:
         """Write what waits; False at the end."""
@@ -219,13 +220,16 @@ class Recorder:
     def _counts(self) -> dict[str, int]:
         return {event.value: n for event, n in self._ledger.counts().items()}
 
-    def _fail(self, what: str) -> None:
+    def _fail(self, what: str, out: RecordingWriter | Ring) -> None:
         with self._changed:
             self.error = PublishError(
                 f"{what}; what came before is safe", "Free some space, or use another disk"
             )
+            self._items.clear()
             self._changed.notify_all()
         self._ledger.record(Event.PUBLISH_DROP, self._clock(), what)
+        if isinstance(out, RecordingWriter):
+            out.abandon()
 
 
 def size_of(item: Item) -> int:

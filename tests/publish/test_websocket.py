@@ -304,6 +304,17 @@ def test_a_suspended_page_holds_up_nobody_and_nothing_grows(served) -> None:
         seen, grown_kb = asyncio.run(watch())
         assert seen == 200
         assert grown_kb < 15_000  # 140 pictures would be 35 MB
+        # Awake again, it hears what was on the way, and then the newest.
+        asleep.settimeout(5)
+        read = newest = b""
+        total = 0
+        while b"awake" not in newest:
+            feed.picture("cam0", noise, 10**6)
+            feed.publish(make_result(stamp_ns=10**6, model_id="awake"))
+            read = asleep.recv(1 << 20)
+            newest = newest[-100_000:] + read
+            total += len(read)
+        assert total < 60 * 250_000
         begin_s = time.monotonic()
         server.close()
         assert time.monotonic() - begin_s < 4

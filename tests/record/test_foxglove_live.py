@@ -17,7 +17,8 @@ pytest.importorskip("foxglove", reason="needs foxglove-sdk (extra foxglove)")
 from stream_avs.capture.tap import NoSink  # noqa: E402
 from stream_avs.errors import PublishError  # noqa: E402
 from stream_avs.record import codec  # noqa: E402
-from stream_avs.record.foxglove_live import FoxgloveConfig, FoxgloveLive  # noqa: E402
+from stream_avs.record.config import FoxgloveConfig  # noqa: E402
+from stream_avs.record.foxglove_live import FoxgloveLive  # noqa: E402
 from stream_avs.types import AudioBlock  # noqa: E402
 
 

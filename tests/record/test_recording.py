@@ -317,3 +317,20 @@ def test_ring_keeps_the_last_seconds(tmp_path: Path) -> None:
     assert [f.stamp_ns for f in frames] == list(range(frames[0].stamp_ns, 201))
     assert not list((tmp_path / "ring" / "ring").glob("*.mcap"))
     assert os.path.exists(saved[0])
+
+
+def test_a_part_that_is_missing_ends_the_recording_not_the_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without OpenCV, PNG cannot be written: it is told, and a source that would wait is let go."""
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    from stream_avs.record.config import RecordConfig
+    from stream_avs.record.recorder import Recorder
+
+    config = RecordConfig(path=str(tmp_path / "a.mcap"), picture=codec.Picture.PNG, queue_mb=1, min_free_mb=0)
+    with Recorder(config, info(), Ledger(), wait=True) as out:
+        sink = out.tap(NoSink(), INFO)
+        for k in range(60):
+            sink.frame(image(k, 240, 320), k + 1, k + 2)
+    assert out.error is not None
+    assert "OpenCV" in out.report()
