@@ -18,6 +18,8 @@ try:
     from mcap.writer import CompressionType, Writer
 except ImportError:
     raise missing_package("mcap, which writes and reads recordings,", "record") from None
+if not hasattr(Writer, "flush"):
+    raise missing_package("mcap 1.5 or newer", "record")
 
 CHUNK_BYTES = 512 * 1024
 """Half a megabyte: less than one raw 640x480 picture, or half a second of its JPEGs."""
