@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import time
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from wire_results import make_result
 
+cv2 = pytest.importorskip("cv2", reason="needs OpenCV (extra live)")
 pytest.importorskip("aiohttp", reason="needs aiohttp (extra web)")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs the Python package playwright")
 
@@ -102,12 +104,8 @@ def drawn(page: Any, stamp_ns: int, tile: int = 0) -> np.ndarray:
     """Pixels of a tile once it shows that stamp: uint8 [H, W, 3]."""
     canvas = f"document.querySelectorAll('canvas.picture')[{tile}]"
     until(page, f"{canvas}?.dataset.stamp === '{stamp_ns}'")
-    width, height, pixels = page.evaluate(
-        f"(() => {{ const c = {canvas};"
-        " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
-        " return [c.width, c.height, Array.from(d)]; })()"
-    )
-    return np.array(pixels, np.uint8).reshape(height, width, 4)[..., :3]
+    data = page.evaluate(f"{canvas}.toDataURL('image/png').split(',')[1]")
+    return cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
 
 
 def inside(shown: MaskResult) -> tuple[np.ndarray, np.ndarray]:
