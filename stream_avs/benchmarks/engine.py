@@ -1,7 +1,8 @@
 """What one mask costs: each preset, mode, backend and batch beside the naive five-frame recomputation.
 
 All cases take turns within each round, so that whatever else the machine does falls on all alike;
-compare the ratios of one run. Weights are random: they do not change the cost.
+compare the ratios of one run, on a busy machine those of processor time. Weights are random: they do
+not change the cost.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +44,14 @@ class Case:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Spent:
+    """Wall time of one call, and processor time of all threads."""
+
+    wall_ms: float
+    cpu_ms: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
     """What a case cost.
 
@@ -53,11 +63,15 @@ class Result:
         step: one step of `batch` streams.
         masks_per_s: `batch` over the median step.
         naive: one window of one stream, same backend and precision.
+        naive_backend: that recomputed; eager where the case's own was refused.
         naive_ratio: median naive window over median step, for each mask.
+        step_cpu_ms, naive_cpu_ms: median processor time of all threads; other load hardly touches it.
+        naive_cpu_ratio: as `naive_ratio`, of processor time; not for GPUs.
         stream_mb: memory that one stream's caches take, MB (10^6 bytes).
         process_mb: memory of the process after building this case.
         peak_share: arithmetic done per second over this machine's measured peak.
-        deformable_share: deformable attention, each call alone on this backend, over the step.
+        deformable_share: deformable attention, each call alone on this backend, over the step; of
+            processor time.
         build_s: seconds to build and check.
         notes: which backend runs and why not another.
     """
@@ -73,7 +87,11 @@ class Result:
     step: Quantiles
     masks_per_s: float
     naive: Quantiles
+    naive_backend: str
     naive_ratio: float
+    step_cpu_ms: float
+    naive_cpu_ms: float
+    naive_cpu_ratio: float
     stream_mb: float
     process_mb: float
     peak_share: float
@@ -128,22 +146,21 @@ def measure_engine(
     for case in cases:
         progress(f"building {case.preset} {case.mode} {case.backend} {case.precision} x{case.batch}")
         built.append(_build(case, threads))
-    steps: list[list[float]] = [[] for _ in built]
-    naives: list[list[float]] = [[] for _ in built]
+    steps: list[list[Spent]] = [[] for _ in built]
+    naives: list[list[Spent]] = [[] for _ in built]
     for turn in range(rounds + _WARM_UP_ROUNDS):
         progress(f"round {turn + 1} of {rounds + _WARM_UP_ROUNDS}")
         for i, one in enumerate(built):
-            steps[i].append(_timed_ms(partial(one.engine.step, one.requests)))
-            naives[i].append(_timed_ms(partial(one.naive.program, *one.naive_arguments)))
+            steps[i].append(_spent(partial(one.engine.step, one.requests)))
+            naives[i].append(_spent(partial(one.naive.program, *one.naive_arguments)))
     peaks = {
         precision: peak_gmac_s(precision) for precision in {Precision(b.report.precision) for b in built}
     }
     results = []
-    for one, step_ms, naive_ms in zip(built, steps, naives, strict=True):
+    for one, step, naive in zip(built, steps, naives, strict=True):
         progress(f"deformable attention of {one.case.preset} {one.case.mode} {one.case.backend}")
-        results.append(_result(
-            one, quantiles(step_ms[_WARM_UP_ROUNDS:]), quantiles(naive_ms[_WARM_UP_ROUNDS:]), peaks, threads
-        ))  # fmt: skip
+        settled = step[_WARM_UP_ROUNDS:], naive[_WARM_UP_ROUNDS:]
+        results.append(_result(one, *settled, peaks, threads))
     return results
 
 
@@ -188,33 +205,40 @@ def _device(backend: BackendName) -> str:
     return "cuda" if gpu or (backend is BackendName.AUTO and torch.cuda.is_available()) else "cpu"
 
 
-def _timed_ms(run: Callable[[], object]) -> float:
-    """Wall time; on a GPU until the results are there."""
+def _spent(run: Callable[[], object]) -> Spent:
+    """Time a call; on a GPU until the results are there."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    start_ns = time.perf_counter_ns()
+    wall_ns, cpu_ns = time.perf_counter_ns(), time.process_time_ns()
     run()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return (time.perf_counter_ns() - start_ns) / 1e6
+    return Spent(
+        wall_ms=(time.perf_counter_ns() - wall_ns) / 1e6, cpu_ms=(time.process_time_ns() - cpu_ns) / 1e6
+    )
 
 
 def _result(
-    one: _Built, step: Quantiles, naive: Quantiles, peaks: dict[Precision, float], threads: int
+    one: _Built, steps: list[Spent], naives: list[Spent], peaks: dict[Precision, float], threads: int
 ) -> Result:
     case, report = one.case, one.report
     gmac, naive_gmac = count_gmac(case)
+    step, naive = (quantiles([s.wall_ms for s in spent]) for spent in (steps, naives))
+    step_cpu_ms, naive_cpu_ms = (median(s.cpu_ms for s in spent) for spent in (steps, naives))
+    reports = (*one.engine.reports, one.naive.report)
     return Result(
         preset=case.preset, mode=case.mode.value, input_px=one.engine.input_px, batch=case.batch,
-        backend=report.backend, precision=report.precision.value,
-        gmac=gmac, naive_gmac=naive_gmac,
+        backend=report.backend, precision=report.precision.value, gmac=gmac, naive_gmac=naive_gmac,
         step=step, masks_per_s=1000.0 * case.batch / step.p50_ms,
-        naive=naive, naive_ratio=naive.p50_ms * case.batch / step.p50_ms,
+        naive=naive, naive_backend=one.naive.report.backend,
+        naive_ratio=naive.p50_ms * case.batch / step.p50_ms,
+        step_cpu_ms=step_cpu_ms, naive_cpu_ms=naive_cpu_ms,
+        naive_cpu_ratio=naive_cpu_ms * case.batch / step_cpu_ms,
         stream_mb=one.engine.slot_bytes * one.engine.slots / 1e6, process_mb=one.process_mb,
         peak_share=gmac * case.batch / (step.p50_ms / 1000.0) / peaks[Precision(report.precision)],
-        deformable_share=_deformable_ms(one, threads) / step.p50_ms,
+        deformable_share=_deformable_ms(one, threads) / step_cpu_ms,
         build_s=one.build_s,
-        notes=tuple(dict.fromkeys(line for r in (*one.engine.reports, one.naive.report) for line in r.notes)),
+        notes=tuple(dict.fromkeys(line for r in reports for line in r.notes)),
     )  # fmt: skip
 
 
@@ -236,12 +260,12 @@ def peak_gmac_s(precision: Precision) -> float:
     dtype = {Precision.BF16: torch.bfloat16, Precision.F16: torch.float16}.get(precision, torch.float32)
     device, n = ("cuda", 8192) if torch.cuda.is_available() else ("cpu", 1024)
     a, b = (torch.rand(n, n, dtype=dtype, device=device) for _ in range(2))
-    best_ms = min(_timed_ms(lambda: a @ b) for _ in range(12))
+    best_ms = min(_spent(lambda: a @ b).wall_ms for _ in range(12))
     return n**3 / 1e9 / (best_ms / 1000.0)
 
 
 def _deformable_ms(one: _Built, threads: int, repeats: int = 7) -> float:
-    """Median milliseconds of all deformable attention of one step, each call alone on the case's backend."""
+    """Median processor time of all deformable attention of one step, each call alone on the same backend."""
     calls: list[tuple[nn.Module, tuple[object, ...]]] = []
 
     def note(module: nn.Module, arguments: tuple[object, ...]) -> None:
@@ -266,8 +290,7 @@ def _deformable_ms(one: _Built, threads: int, repeats: int = 7) -> float:
         ready = prepare(
             step, backend=backend, precision=one.report.precision, threads=threads, cache=None
         )  # fmt: skip
-        times = sorted(_timed_ms(partial(ready.program, *example)) for _ in range(repeats))
-        total_ms += times[repeats // 2]
+        total_ms += median(_spent(partial(ready.program, *example)).cpu_ms for _ in range(repeats))
     return total_ms
 
 

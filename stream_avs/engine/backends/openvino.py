@@ -41,12 +41,11 @@ class OpenVino:
         import openvino as ov
 
         core = ov.Core()
+        version = ov.__version__.split("-")[0]
         if settings.cache is None:
             model = _convert(step)
         else:
-            path = artefact(
-                settings.cache, step, f"openvino-{ov.__version__}", lambda folder: _save(step, folder)
-            )
+            path = artefact(settings.cache, step, f"openvino-{version}", lambda folder: _save(step, folder))
             model = core.read_model(path / "step.xml")
         compiled = core.compile_model(model, "CPU", {
             "INFERENCE_PRECISION_HINT": _HINTS[settings.precision],
