@@ -12,7 +12,7 @@ from stream_avs.config import Pace, RunConfig
 from stream_avs.ledger import Ledger
 from stream_avs.pipeline import ResultListener
 from stream_avs.publish.view_config import ViewConfig
-from stream_avs.record.config import FoxgloveConfig, RecordConfig
+from stream_avs.record.config import FoxgloveConfig, RecordConfig, RerunConfig
 
 if TYPE_CHECKING:
     from stream_avs.record.recorder import Recorder
@@ -25,6 +25,7 @@ class RunCommand(RunConfig):
     record: RecordConfig = field(default_factory=RecordConfig)
     view: ViewConfig = field(default_factory=ViewConfig)
     foxglove: FoxgloveConfig = field(default_factory=FoxgloveConfig)
+    rerun: RerunConfig = field(default_factory=RerunConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +56,13 @@ class Extras:
 
 
 def short_options(argv: list[str]) -> list[str]:
-    """Spell out `--record FILE`, `--view` and `--foxglove`."""
-    long = {"--record": "--record.path", "--view": "--view.serve", "--foxglove": "--foxglove.serve"}
+    """Spell out `--record FILE`, `--view`, `--foxglove` and `--rerun TARGET`."""
+    long = {
+        "--record": "--record.path",
+        "--view": "--view.serve",
+        "--foxglove": "--foxglove.serve",
+        "--rerun": "--rerun.to",
+    }
     argv = [long.get(a, a) for a in argv]
     return [a.replace("--record=", "--record.path=", 1) for a in argv]
 
@@ -101,4 +107,11 @@ def open_extras(config: RunCommand, model_id: str, ledger: Ledger, stack: ExitSt
         taps.append(live.tap)
         listeners.append(live.publish)
         notes.append(f"in Foxglove: open connection {live.url}")
+    if config.rerun.to:
+        from stream_avs.record.rerun_log import RerunLog
+
+        log = stack.enter_context(RerunLog(config.rerun, config.name, ledger))
+        taps.append(log.tap)
+        listeners.append(log.publish)
+        notes.append(f"in Rerun: {config.rerun.to}")
     return Extras(listeners=tuple(listeners), tap=chain(*taps), notes=tuple(notes), recorder=recorder)

@@ -43,7 +43,7 @@ def encode_frame(item: FrameItem, offset_ns: int, picture: Picture, quality: int
         out.number("I", 3 * width_px)
         out.data(np.ascontiguousarray(item.image).data.cast("B"))
     else:
-        out.data(_compress(item.image, picture, quality))
+        out.data(compress_picture(item.image, picture, quality))
         out.text(picture.value)
     return out.done()
 
@@ -194,7 +194,13 @@ def _opencv() -> Any:
     return cv2
 
 
-def _compress(image: Image, picture: Picture, quality: int) -> bytes:
+def compress_picture(image: Image, picture: Picture, quality: int) -> bytes:
+    """Pack an RGB image as PNG or JPEG.
+
+    Raises:
+        MissingPackageError: OpenCV is not installed.
+        ValueError: the image cannot be packed.
+    """
     cv2 = _opencv()
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
     if picture is Picture.PNG:

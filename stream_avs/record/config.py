@@ -64,3 +64,17 @@ class FoxgloveConfig:
     def __post_init__(self) -> None:
         require(0 <= self.port <= 65535, "foxglove.port", self.port, "0..65535")
         require(1 <= self.jpeg_quality <= 100, "foxglove.jpeg_quality", self.jpeg_quality, "1..100")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RerunConfig:
+    """Where a live session is logged for Rerun."""
+
+    to: str = ""
+    """A file .rrd, or the address of a running viewer, e.g. rerun+http://127.0.0.1:9876/proxy; empty for
+    none. `--rerun TARGET` for short."""
+    jpeg_quality: int = 80
+    """Quality of the pictures, 1..100."""
+
+    def __post_init__(self) -> None:
+        require(1 <= self.jpeg_quality <= 100, "rerun.jpeg_quality", self.jpeg_quality, "1..100")

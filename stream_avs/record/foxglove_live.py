@@ -9,28 +9,26 @@ this machine can read the stream. So it runs only when asked for, and on 127.0.0
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from types import TracebackType
 from typing import Any
 
 from stream_avs.capture.base import Sink, SourceInfo
 from stream_avs.capture.passing_sink import PassingSink
 from stream_avs.clock import MonotonicClock, monotonic_ns, unix_offset_ns
-from stream_avs.errors import PublishError, WireError, missing_package
+from stream_avs.errors import PublishError, missing_package
 from stream_avs.ledger import Ledger
 from stream_avs.record import codec, schemas
 from stream_avs.record.config import FoxgloveConfig, Picture
+from stream_avs.record.item_sender import ItemSender
 from stream_avs.record.items import AudioItem, FrameItem, Item, NoteItem, ResultItem
 from stream_avs.record.recorder import ItemTap
-from stream_avs.types import AudioBlock, Event, Image, MaskResult, StampSource
+from stream_avs.types import AudioBlock, Image, MaskResult, StampSource
 
 try:
     import foxglove
 except ImportError:
     raise missing_package("foxglove-sdk", "foxglove") from None
 
-MAX_WAITING = 64
 BACKLOG = 64
 _TOPICS = {
     "picture": schemas.COMPRESSED_IMAGE,
@@ -63,12 +61,8 @@ class FoxgloveLive:
         clock: MonotonicClock = monotonic_ns,
     ) -> None:
         self._config = config
-        self._ledger = ledger if ledger is not None else Ledger()
         self._clock = clock
         self._offset_ns = unix_offset_ns()
-        self._items: deque[Item] = deque(maxlen=MAX_WAITING)
-        self._news = threading.Event()
-        self._closing = False
         # Kept: a context that is forgotten takes its channels with it.
         self._context = context = foxglove.Context()
         try:
@@ -85,8 +79,7 @@ class FoxgloveLive:
             ) from None
         self._channels = {name: _channel(context, stream, name) for name in _TOPICS}
         self.url = f"ws://127.0.0.1:{self._server.port}"
-        self._thread = threading.Thread(target=self._work, name="foxglove", daemon=True)
-        self._thread.start()
+        self._sender = ItemSender("foxglove", self._send, ledger if ledger is not None else Ledger())
 
     @property
     def watched(self) -> bool:
@@ -104,16 +97,11 @@ class FoxgloveLive:
 
     def put(self, item: Item) -> None:
         """Queue one item; the oldest goes where they are too many."""
-        self._items.append(item)
-        self._news.set()
+        self._sender.put(item)
 
     def close(self) -> None:
         """End. May be called twice."""
-        if self._closing:
-            return
-        self._closing = True
-        self._news.set()
-        self._thread.join()
+        self._sender.close()
         self._server.stop()
 
     def __enter__(self) -> FoxgloveLive:
@@ -123,17 +111,6 @@ class FoxgloveLive:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _work(self) -> None:
-        while not self._closing:
-            self._news.wait()
-            self._news.clear()
-            while self._items and not self._closing:
-                item = self._items.popleft()
-                try:
-                    self._send(item)
-                except (ValueError, WireError) as error:
-                    self._ledger.record(Event.PUBLISH_DROP, item.log_ns, f"foxglove: {error}")
 
     def _send(self, item: Item) -> None:
         offset_ns = self._offset_ns

@@ -79,7 +79,7 @@ def test_nothing_is_copied_while_nobody_looks() -> None:
         sink = live.tap(NoSink(), INFO)
         for k in range(20):
             sink.frame(image(k), k, k)
-        assert not live._items
+        assert live._sender.waiting == 0
 
 
 def test_a_port_in_use_is_told() -> None:
