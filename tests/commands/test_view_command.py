@@ -21,6 +21,8 @@ from stream_avs.capture.tap import NoSink  # noqa: E402
 from stream_avs.commands import view  # noqa: E402
 from stream_avs.config import PublishConfig  # noqa: E402
 from stream_avs.errors import ConfigError, PublishError, SourceError  # noqa: E402
+from stream_avs.link.sender import MediaSender  # noqa: E402
+from stream_avs.link.settings import LinkConfig  # noqa: E402
 from stream_avs.publish import wire  # noqa: E402
 from stream_avs.publish.zeromq import Publisher  # noqa: E402
 
@@ -67,6 +69,25 @@ def test_masks_over_zeromq(tmp_path: Path) -> None:
     result = wire.decode(wire.from_packed(got["latest"]))
     assert result.stream == "eye"
     assert np.array_equal(result.mask, make_result().mask)
+
+
+def test_masks_over_the_pictures_of_a_capture_node() -> None:
+    """Two processes publish, the page gets picture and mask of the same moment."""
+    with (
+        Publisher(PublishConfig(address="tcp://127.0.0.1:*"), "cam0") as publisher,
+        MediaSender(LinkConfig(address="tcp://127.0.0.1:*"), "cam0") as sender,
+    ):
+        process, url = serve(publisher.address, "--pictures", sender.address, "--view.port", "0")
+
+        def both() -> None:
+            stamp_ns = time.monotonic_ns()
+            sender.frame(np.full((48, 64, 3), 90, np.uint8), stamp_ns, stamp_ns)
+            time.sleep(0.05)
+            publisher.publish(make_result(stamp_ns=stamp_ns))
+
+        got = asyncio.run(watch(url, {"latest", "picture", "status"}, both))
+        end(process)
+    assert b"\xff\xd8" in got["picture"]
 
 
 def test_a_recording_with_picture_sound_and_masks(tmp_path: Path) -> None:
