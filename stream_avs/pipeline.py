@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from stream_avs.capture.base import Sink, Source, SourceInfo
+from stream_avs.capture.base import Source, SourceInfo
+from stream_avs.capture.tap import Tap
 from stream_avs.clock import monotonic_ns
 from stream_avs.config import Pace, Policy, RunConfig
 from stream_avs.engine.intake import Intake
@@ -27,7 +28,6 @@ from stream_avs.timing.join import Join
 from stream_avs.types import NS_PER_MS, NS_PER_S, MaskResult
 
 ResultListener = Callable[[MaskResult], None]
-Tap = Callable[[Sink, SourceInfo], Sink]
 
 
 class Pipeline:

@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from stream_avs.capture.open_source import make_source
+from stream_avs.capture.tap import chain
 from stream_avs.commands.arguments import parse_arguments, take
+from stream_avs.commands.extras import RunCommand, open_extras, short_options
 from stream_avs.commands.status_view import StatusView, summary
 from stream_avs.config import Pace, RunConfig, load_yaml
 from stream_avs.errors import PublishError
@@ -23,7 +25,8 @@ DESCRIPTION = """\
 Point a camera, file or stream at the network and publish, for every frame, the pixels that sound.
 
 Settings may come from a YAML file (`--config FILE`) with the same names as the options below; options
-win over the file. `--publish ADDRESS` is short for `--publish.address ADDRESS`.
+win over the file. `--publish ADDRESS` is short for `--publish.address ADDRESS`, `--record FILE` for
+`--record.path FILE`, `--view` for `--view.serve` (a page in the browser).
 """
 
 
@@ -39,15 +42,16 @@ def run(argv: list[str]) -> int:
             publisher = stack.enter_context(Publisher(config.publish, config.name, ledger))
         overlay = _overlay(config, ledger, stack)
         model = load_model(config.model)
+        extras = open_extras(config, model.id, ledger, stack)
         listeners = [part.publish for part in (publisher, overlay) if part is not None]
-        tap = overlay.wrap if overlay is not None else None
+        tap = chain(extras.tap, overlay.wrap if overlay is not None else None)
         small_px = config.overload.small_px
         small = load_model(replace(config.model, input_px=small_px)) if small_px else None
-        pipeline = Pipeline(config, source, model, tuple(listeners), tap, ledger, small)
+        pipeline = Pipeline(config, source, model, (*listeners, *extras.listeners), tap, ledger, small)
         with pipeline, suppress(KeyboardInterrupt):
             info = pipeline.start()
             title = f"{config.name} <- {info.name}"
-            notes = (*info.notes, *getattr(model, "notes", ()), *_notes(config))
+            notes = (*info.notes, *getattr(model, "notes", ()), *extras.notes, *_notes(config))
             with StatusView(title, notes, enabled=config.status) as view:
 
                 def tick() -> None:
@@ -55,27 +59,29 @@ def run(argv: list[str]) -> int:
                     view.show(pipeline.snapshot(), pipeline.captured, readers)
 
                 follow(pipeline, config.duration_s, tick)
-    print(summary(pipeline.snapshot(), pipeline.captured), file=sys.stderr)
+    for line in (summary(pipeline.snapshot(), pipeline.captured), *extras.reports()):
+        print(line, file=sys.stderr)
     if overlay is not None:
         print(overlay.report(), file=sys.stderr)
-        return 0 if overlay.whole else PublishError.exit_code
-    return 0
+        if not overlay.whole:
+            return PublishError.exit_code
+    return extras.exit_code
 
 
-def parse(argv: list[str]) -> RunConfig:
+def parse(argv: list[str]) -> RunCommand:
     """Build the configuration from the command line and, with `--config`, a YAML file.
 
     Raises:
         ConfigError: the file or a value is wrong.
     """
-    argv = ["--publish.address" if a == "--publish" else a for a in argv]
+    argv = ["--publish.address" if a == "--publish" else a for a in short_options(argv)]
     argv = [a.replace("--publish=", "--publish.address=", 1) for a in argv]
     path, argv = take(argv, "--config")
-    default: RunConfig | None = None
+    default: RunCommand | None = None
     if path:
         source, _ = take(argv, "--source")
-        default = load_yaml(Path(path), RunConfig, **({"source": source} if source else {}))
-    return parse_arguments(RunConfig, "run", argv, DESCRIPTION, default)
+        default = load_yaml(Path(path), RunCommand, **({"source": source} if source else {}))
+    return parse_arguments(RunCommand, "run", argv, DESCRIPTION, default)
 
 
 def _overlay(config: RunConfig, ledger: Ledger, stack: ExitStack) -> OverlayTap | None:
