@@ -63,10 +63,6 @@ class FrameSlots:
         self._placed += 1
         return slot
 
-    def forget(self, slot: int) -> None:
-        """Empty one slot."""
-        self._kept[slot] = None
-
     def before(self, slot: int, count: int, spacing_ns: int) -> list[int]:
         """Slots of the frames placed before that the frame in `slot` looks back at, nearest first.
 

@@ -30,7 +30,12 @@ class Path:
     """Intake, join, session and worker around one model."""
 
     def __init__(
-        self, model: DiscModel, policy: Policy, slots: int = 16, ladder: Ladder | None = None
+        self,
+        model: DiscModel,
+        policy: Policy,
+        slots: int = 16,
+        ladder: Ladder | None = None,
+        small: DiscModel | None = None,
     ) -> None:
         self.ledger = Ledger()
         frames = FrameRing(slots, self.ledger)
@@ -47,7 +52,10 @@ class Path:
         self.intake = Intake(frames, audio, self.join, policy, self.ledger)
         self.results: list[MaskResult] = []
         session = Session(model, stream="cam0", ledger=self.ledger)
-        self.worker = Worker(self.intake, self.join, session, self.results.append, self.ledger, ladder=ladder)
+        self.worker = Worker(
+            self.intake, self.join, session, self.results.append, self.ledger,
+            ladder=ladder, models=(model, small or model),
+        )  # fmt: skip
 
     def feed(self, n: int, start_ns: int, first: int = 0) -> None:
         """Put in frames number first..first+n-1, each after the audio that ends at its stamp."""
@@ -168,6 +176,24 @@ def test_under_overload_masks_are_skipped_then_held_and_every_frame_is_accounted
     assert path.ledger.counts()[Event.SKIPPED] >= 1
     assert path.ledger.counts()[Event.OVERLOAD] == 2
     assert len(path.results) + path.ledger.dropped_frames() == path.intake.captured == 80
+
+
+def test_under_overload_the_model_with_the_smaller_input_takes_over_from_cleared_state() -> None:
+    small = DiscModel()
+    small.id = "small-00000000"
+    ladder = Ladder(OverloadConfig(age_budget_s=0.025, judge_s=0.1, climb_s=60), smaller=True)
+    path = Path(Slow(), Policy.FRESHEST, ladder=ladder, small=small)
+    path.worker.start()
+    for i in range(60):
+        path.feed(1, monotonic_ns() - (i + 1) * FRAME_NS, first=i)
+        time.sleep(0.015)
+    path.intake.ended()
+    assert path.worker.done.wait(10)
+    ids = [r.model_id for r in path.results]
+    assert ids[0] == DiscModel.id
+    assert "small-00000000" in ids
+    first = path.results[ids.index("small-00000000")]
+    assert (first.state, first.reset_reason) == ("reset", "input_size")
 
 
 def test_the_first_error_of_a_source_is_kept() -> None:
