@@ -46,6 +46,10 @@ PACKAGES = (
     ("av", "av", "files, RTSP, overlay video", "pip install 'stream-avs[live]'", True),
     ("cv2", "opencv-python-headless", "cameras, drawing", "pip install 'stream-avs[live]'", True),
     ("rich", "rich", "live status", "pip install 'stream-avs[live]'", True),
+    ("mcap", "mcap", "recordings", "pip install 'stream-avs[record]'", False),
+    ("aiohttp", "aiohttp", "the page of `view`", "pip install 'stream-avs[web]'", False),
+    ("openvino", "openvino", "faster networks on CPUs", "pip install 'stream-avs[openvino]'", False),
+    ("cyclonedds", "cyclonedds", "ROS 2 topics without ROS", "pip install 'stream-avs[dds]'", False),
     ("pyaudio", "pyaudio", "second microphone backend", "pip install 'stream-avs[pyaudio]'", False),
     ("tensorboard", "tensorboard", "training curves", "pip install 'stream-avs[train]'", False),
 )
