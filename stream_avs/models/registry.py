@@ -35,6 +35,12 @@ PRESETS: dict[str, Preset] = {
             factory="stream_avs.models.consensus.model:load",
         ),
         Preset(
+            name="nano",
+            summary="trained: a small causal CCFormer over the same two encoders; knows who of two speaks, "
+            "when a sound ends, and when nothing seen sounds",
+            factory="stream_avs.models.nano.stream:load",
+        ),
+        Preset(
             name="ccformer",
             summary="a CCFormer of your own: --model.weights FILE, a checkpoint from `stream-avs train`; "
             "window or causal as it was trained, every frame computed once",

@@ -19,6 +19,7 @@ from stream_avs.models.ccformer.checkpoint import network_tensors, read_metadata
 from stream_avs.models.load import fill, read_weights
 from stream_avs.models.nano.config import NanoConfig
 from stream_avs.models.nano.network import Nano
+from stream_avs.models.nano.objects import ObjectRule
 
 _KEY = "stream_avs.nano"
 _FORMAT = 1
@@ -29,19 +30,29 @@ class Thresholds:
     """From what on something sounds; found on validation data."""
 
     pixel: float = 0.5
-    """Probability from which a pixel sounds."""
+    """Probability from which eye and ear agree on a pixel."""
     pixel_before: float = 0.42
     """The same where the frame before sounded: lower, so that masks do not flicker."""
-    sounding: float = 0.3
+    sounding: float = 0.0
     """Sounding score under which the mask is empty."""
-    sounding_before: float = 0.2
+    sounding_before: float = 0.0
     """The same after a frame whose mask was not empty."""
-    area: float = 0.002
-    """Classes that cover less than this share of the picture are left out."""
+    least: float = -6.0
+    """Mean logit of the trunk under which an object does not sound."""
+    gap: float = 3.0
+    """An object this much below the best large one of its class does not sound."""
+    smallest: float = 0.002
+    """Objects that cover less than this share of the picture are left out."""
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            require(0 <= value <= 1, f"nano.{name}", value, "0..1")
+        for name in ("pixel", "pixel_before", "sounding", "sounding_before", "smallest"):
+            require(0 <= getattr(self, name) <= 1, f"nano.{name}", getattr(self, name), "0..1")
+        require(self.gap >= 0, "nano.gap", self.gap, "0 or more")
+
+    @property
+    def objects(self) -> ObjectRule:
+        """Which objects stay."""
+        return ObjectRule(least=self.least, gap=self.gap, smallest=self.smallest)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,11 @@ The logit that class c sounds at pixel x is
     k (log seen_c(x) + log heard_c - 2 log 0.55) + r(x)
 
 against 0 for "nothing sounds here". `seen` is ESPNetv2's probability; `heard` comes from the
-`Listener`, which corrects mn04's evidence for what sounds at the very moment of the frame; `r`, capped,
-is the mask of the trunk, a causal CCFormer that sees maps, motion and where eye and ear agree. Listener
-and trunk treat all classes alike, so a class without a single training sound can still be found.
+`Listener`, which weighs mn04's evidence for what sounds at the very moment of the frame; `r`, capped, is
+the mask of the trunk, a causal CCFormer. The trunk is shown where eye and ear agree, where people and
+things are, what moves and how loud it is. It is not shown the encoders' maps: with some eighty pictures
+and four talkers to learn from, it learned those by heart and grew worse on others. Listener and trunk
+treat all classes but people alike, so a class without a single training sound can still be found.
 """
 
 from __future__ import annotations
@@ -21,21 +23,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stream_avs.models.nano.config import NanoConfig
-from stream_avs.models.nano.senses import (
-    AUDIO_CHANNELS,
-    COARSE_CHANNELS,
-    FINE_CHANNELS,
-    LEVELS,
-    MOMENTS,
-    MOTION_CHANNELS,
-    SEEN_CLASSES,
-    Sound,
-)
+from stream_avs.models.nano.senses import LEVELS, MOMENTS, MOTION_CHANNELS, Sound
 from stream_avs.models.nano.trunk import Trunk, pack
 
 _AGREE = -2 * math.log(0.55)
 _SEEN_FLOOR = -7.0
-_RESIDUAL_CAP = 1.0
+PERSON = 15
+"""VOC id of people: they alone are told apart from other things in what the trunk is shown."""
+_POOL = 4
+_MAPS = 3 + 4 * MOTION_CHANNELS
+_FACTS = 4 + LEVELS + 1
+_RESIDUAL_CAP, _LEAK = 1.0, 0.05
 """The trunk may forbid as it likes and add hardly more than this: what the eye sees nowhere stays out."""
 _WHOLE_FIRST, _TAKE_LITTLE = 8.0, -8.0
 """The listener begins as the evidence of the whole context."""
@@ -79,17 +77,13 @@ class Listener(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What the trunk and the mask need of a picture, besides the sound.
+    """What trunk and mask need of a picture.
 
     Attributes:
-        fine: [F, 48, S / 8, S / 8].
-        coarse: [F, 512, S / 16, S / 16].
         motion: [F, 2, S / 8, S / 8].
         log_seen: [F, 21, h, w], log-probability of each VOC class, at any size.
     """
 
-    fine: Tensor
-    coarse: Tensor
     motion: Tensor
     log_seen: Tensor
 
@@ -101,12 +95,14 @@ class NanoOutput:
     Attributes:
         logits: after the last decoder layer [B, T, 1 + classes, h, w]; channel 0 is nothing.
         heard: [B, T, classes], logits of the listener.
+        residual: [B, T, 1, h', w'], mask of the trunk.
         sounding: [B, T], logit that anything visible sounds.
         queries: [B, N, d] that leave the clip.
     """
 
     logits: Tensor
     heard: Tensor
+    residual: Tensor
     sounding: Tensor
     queries: Tensor
 
@@ -128,52 +124,49 @@ class Nano(nn.Module):
         self.listener = Listener(config.listener_hidden)
         self.sharpness = nn.Parameter(torch.tensor(3.0))
         self.offset = nn.Parameter(torch.tensor(_AGREE))
-        self.trunk = Trunk(
-            config.trunk,
-            fine_channels=COARSE_CHANNELS + FINE_CHANNELS + SEEN_CLASSES + 1 + 2 * MOTION_CHANNELS,
-            coarse_channels=COARSE_CHANNELS,
-            audio_channels=AUDIO_CHANNELS + 2 * len(ids) + LEVELS + 1,
-        )
+        self.person = list(ids).index(PERSON)
+        self.trunk = Trunk(config.trunk, map_channels=_MAPS, audio_channels=_FACTS)
 
     def hear(self, sound: Sound) -> Tensor:
         """Logits [F, classes] that each class sounds now."""
         if not self.config.refine_audio:
             return sound.evidence[:, -1]
-        return self.listener(sound.evidence, sound.levels)
+        # evidence of single moments is noisy: it may end a sound early, not begin one
+        return torch.minimum(self.listener(sound.evidence, sound.levels), sound.evidence[:, -1])
 
     def audio_tokens(self, sound: Sound, heard: Tensor) -> Tensor:
-        """[F, 7, channels] for the trunk."""
-        every = torch.cat([heard.detach() / 4.0, sound.levels], dim=1)[:, None].expand(-1, MOMENTS, -1)
-        return torch.cat([sound.tokens, sound.evidence[:, :-1] / 4.0, every], dim=2)
+        """[F, 7, channels] for the trunk: a voice, anything, and how loud."""
+        moments, said = sound.evidence[:, :-1], heard.detach()
+        whole = torch.stack([said[:, self.person], said.amax(1)], dim=1)
+        every = torch.cat([whole / 4.0, sound.levels], dim=1)[:, None].expand(-1, MOMENTS, -1)
+        own = torch.stack([moments[..., self.person], moments.amax(2)], dim=2) / 4.0
+        return torch.cat([own, every], dim=2)
 
     def maps(self, seen: Seen, heard: Tensor) -> Tensor:
-        """Packed maps [F, K] for the trunk."""
-        size = seen.coarse.shape[-2:]
-        probability = _resized(seen.log_seen, size).exp()
+        """Packed maps [F, K] for the trunk: people, things, what agrees with the sound, what moves."""
+        size = (seen.motion.shape[-2] // _POOL, seen.motion.shape[-1] // _POOL)
+        probability = F.adaptive_avg_pool2d(seen.log_seen.exp(), size)
         agreement = probability[:, self.ids] * heard.detach().sigmoid()[..., None, None]
         moved = seen.motion if self.config.motion else torch.zeros_like(seen.motion)
-        fine = [
-            seen.coarse,
-            F.avg_pool2d(seen.fine, 2),
-            2 * probability,
-            2 * agreement.sum(1, keepdim=True),
-            F.avg_pool2d(moved, 2),
-            F.max_pool2d(moved, 2),
-        ]
-        return pack(torch.cat(fine, dim=1), F.avg_pool2d(seen.coarse, 2))
+        moved = torch.cat([F.avg_pool2d(moved, _POOL), F.max_pool2d(moved, _POOL)], dim=1)
+        agreed = agreement.sum(1, keepdim=True)
+        maps = [1 - probability[:, :1], probability[:, PERSON : PERSON + 1], agreed, moved, agreed * moved]
+        fine = torch.cat(maps, dim=1)
+        return pack(fine, F.avg_pool2d(fine, 2, ceil_mode=True))
 
-    def combine(self, log_seen: Tensor, heard: Tensor, residual: Tensor) -> Tensor:
+    def combine(self, log_seen: Tensor, heard: Tensor, residual: Tensor | None = None) -> Tensor:
         """Class logits [F, 1 + classes, h, w] at the size of `log_seen` [F, 21, h, w].
 
         Args:
             log_seen: of the picture.
             heard: [F, classes], logits.
-            residual: [F, 1, h', w'], the trunk's mask.
+            residual: [F, 1, h', w'], the trunk's mask; None leaves it out, as live decisions do, which
+                average it over whole objects instead.
         """
         seen = log_seen[:, self.ids].clamp(min=_SEEN_FLOOR)
         agree = seen + F.logsigmoid(heard)[..., None, None] + self.offset
         logits = self.sharpness * agree
-        if self.config.residual:
+        if residual is not None and self.config.residual:
             logits = logits + _capped(_resized(residual, logits.shape[-2:]))
         return torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1)
 
@@ -195,6 +188,7 @@ class Nano(nn.Module):
         return NanoOutput(
             logits=logits,
             heard=heard.unflatten(0, shape),
+            residual=output.masks[-1],
             sounding=output.sounding,
             queries=output.queries,
         )
@@ -202,7 +196,8 @@ class Nano(nn.Module):
 
 def _capped(residual: Tensor) -> Tensor:
     cap = torch.full_like(residual, _RESIDUAL_CAP)
-    return F.softplus(cap) - F.softplus(cap - residual)  # 0 at 0
+    # 0 at 0; the leak keeps a gradient above the cap
+    return F.softplus(cap) - F.softplus(cap - residual) + _LEAK * residual.relu()
 
 
 def _resized(x: Tensor, size: tuple[int, ...]) -> Tensor:

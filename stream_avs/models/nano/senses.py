@@ -12,15 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stream_avs.models.backbones.espnetv2 import CLASSES, EspNetV2
-from stream_avs.models.backbones.mn04 import EMBEDDING, Mn04
+from stream_avs.models.backbones.espnetv2 import EspNetV2
+from stream_avs.models.backbones.mn04 import Mn04
 from stream_avs.models.consensus.table import LabelTable
 
-FINE_CHANNELS = 48
-"""Of the decoder's map at stride 8."""
-COARSE_CHANNELS = 512
-"""Of the encoder's map at stride 16."""
-SEEN_CLASSES = CLASSES
 MOMENTS = 7
 """Audio tokens of a 2 s context, one for each 0.32 s, oldest first."""
 LEVELS = 25
@@ -33,31 +28,15 @@ _ODDS_FLOOR = 1e-6
 _ODDS_MAX = 8.0
 
 
-class Sight(NamedTuple):
-    """One picture.
-
-    Attributes:
-        fine: [F, 48, S / 8, S / 8].
-        coarse: [F, 512, S / 16, S / 16].
-        logits: [F, 21, S / 2, S / 2], VOC classes, 0 is background.
-    """
-
-    fine: Tensor
-    coarse: Tensor
-    logits: Tensor
-
-
 class Sound(NamedTuple):
     """One audio context.
 
     Attributes:
-        tokens: [F, 7, 384].
         evidence: [F, 8, classes], log-odds that each class of the table sounds: in each moment, and
             last in the whole context.
         levels: [F, 26], loudness of 25 blocks against the loudest, and of that one; in mel units.
     """
 
-    tokens: Tensor
     evidence: Tensor
     levels: Tensor
 
@@ -69,7 +48,7 @@ class _Frozen(nn.Module):
 
 
 class Eye(_Frozen):
-    """ESPNetv2 with its decoder: pictures to maps and class logits."""
+    """ESPNetv2 with its decoder."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,19 +56,13 @@ class Eye(_Frozen):
         self.requires_grad_(False)
         self.train(False)
 
-    def forward(self, image: Tensor) -> Sight:
-        """Look at normalised RGB [F, 3, S, S]; S a multiple of 16."""
-        net = self.network
-        taps = net.taps(image)
-        z = net.bu_dec_l1(taps.f4)
-        fine = net.bu_dec_l2(net.bu_br_l2(_double(z) + net.merge_enc_dec_l2(taps.f3)))
-        z = net.bu_dec_l3(net.bu_br_l3(_double(fine) + net.merge_enc_dec_l3(taps.f2)))
-        logits = net.bu_dec_l4(net.bu_br_l4(_double(z) + net.merge_enc_dec_l4(taps.f1)))
-        return Sight(fine=fine, coarse=taps.f4, logits=logits)
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of the 21 VOC classes [F, 21, S / 2, S / 2] for normalised RGB [F, 3, S, S]."""
+        return self.network.logits_half(image)
 
 
 class Ear(_Frozen):
-    """mn04 and the label table: log-mels to tokens, evidence for each class, loudness."""
+    """mn04 and the label table: log-mels to evidence for each class, and loudness."""
 
     labels: Tensor
     even: Tensor
@@ -109,14 +82,13 @@ class Ear(_Frozen):
     def forward(self, log_mel: Tensor) -> Sound:
         """Listen to log-mels [F, 1, 128, 200] of `stream_avs.audio.mn_mel`."""
         heard = self.network(log_mel)
-        tokens = heard.features.mean(2).transpose(1, 2)  # [F, 7, 384]
-        moments = self.network.classifier[2:](tokens)
+        moments = self.network.classifier[2:](heard.features.mean(2).transpose(1, 2))  # [F, 7, 527]
         tags = torch.cat([moments, heard.logits[:, None]], dim=1)  # [F, 8, 527]
         # noisy-or: log(1 - p) of all labels of a class, added up
         silent = F.logsigmoid(-tags) @ self.labels.T
         none = silent.exp().clamp(_ODDS_FLOOR, 1 - _ODDS_FLOOR)
         odds = torch.log1p(-none) - none.log() - self.even
-        return Sound(tokens=tokens, evidence=odds.clamp(-_ODDS_MAX, _ODDS_MAX), levels=_levels(log_mel))
+        return Sound(evidence=odds.clamp(-_ODDS_MAX, _ODDS_MAX), levels=_levels(log_mel))
 
 
 def luminance(pixels: Tensor) -> Tensor:
@@ -145,11 +117,3 @@ def _levels(log_mel: Tensor) -> Tensor:
     level = log_mel.mean((1, 2)).unflatten(1, (LEVELS, -1)).mean(2)  # [F, 25]
     loudest = level.amax(1, keepdim=True)
     return torch.cat([level - loudest, loudest], dim=1)
-
-
-def _double(x: Tensor) -> Tensor:
-    size = (2 * x.shape[-2], 2 * x.shape[-1])
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=True)
-
-
-AUDIO_CHANNELS = EMBEDDING

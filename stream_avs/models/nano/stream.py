@@ -7,10 +7,12 @@ state.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stream_avs.audio import mn_mel
@@ -25,6 +27,7 @@ from stream_avs.models.load import BUNDLED, content_id, load_weights
 from stream_avs.models.nano.checkpoint import Thresholds, load_nano
 from stream_avs.models.nano.config import CONTEXT_S
 from stream_avs.models.nano.network import Nano, Seen
+from stream_avs.models.nano.objects import keep_objects
 from stream_avs.models.nano.senses import Ear, Eye, Sound, luminance, motion
 from stream_avs.models.preprocess import normalise, resize
 from stream_avs.models.threads import configure_threads
@@ -98,15 +101,15 @@ class NanoStream:
                 self.network.maps(seen, heard),
                 self.network.audio_tokens(sound, heard),
                 state.causal,
-                torch.zeros(1, dtype=torch.bool),
+                torch.tensor([state.grey is None]),  # nothing is carried into a first frame
             )
-            logits = self.network.combine(seen.log_seen, heard, residual)[0]
+            logits = self.network.combine(seen.log_seen, heard)[0]
             ids = audible(heard[0].sigmoid().double().numpy(), self.table.ids, state.heard)
             logits[1:][torch.tensor([int(i) not in ids for i in self.table.ids])] = -torch.inf
             if is_quiet(samples, self.sample_rate_hz):
                 decision = nothing(self.mask_shape)
             else:
-                decision = self.decide(logits, float(sounding.sigmoid()), state.before)
+                decision = self.decide(logits, residual, float(sounding.sigmoid()), state.before)
         before = torch.from_numpy(decision.mask > 0)
         return decision, NanoState(causal=causal, grey=grey, before=before, heard=ids)
 
@@ -123,32 +126,28 @@ class NanoStream:
             pixels = resize(image, self.input_px, self.input_px)
             grey = luminance(pixels)
         with stages.measure("see"):
-            sight = self.eye(normalise(pixels))
+            logits = self.eye(normalise(pixels))
             moved = motion(grey, grey if before is None else before)
-        seen = Seen(fine=sight.fine, coarse=sight.coarse, motion=moved, log_seen=sight.logits.log_softmax(1))
-        return seen, grey
+        return Seen(motion=moved, log_seen=logits.log_softmax(1)), grey
 
-    def decide(self, logits: Tensor, sounding: float, before: Tensor) -> Decision:
-        """Threshold, with hysteresis.
+    def decide(self, logits: Tensor, residual: Tensor, sounding: float, before: Tensor) -> Decision:
+        """Threshold, with hysteresis, and keep the objects that the trunk lets sound.
 
         Args:
-            logits: [1 + classes, h, w].
+            logits: [1 + classes, h, w], of eye and ear.
+            residual: [1, 1, h', w'], the trunk's mask.
             sounding: score, 0..1.
             before: bool [h, w].
         """
         limits = self.thresholds
-        if sounding < (limits.sounding_before if bool(before.any()) else limits.sounding):
-            empty = nothing(self.mask_shape)
-            return Decision(mask=empty.mask, confidence=empty.confidence, scores={}, sounding_score=sounding)
+        least = limits.sounding_before if bool(before.any()) else limits.sounding
         probability = logits.softmax(0)
         sounds = 1 - probability[0]
-        _best, winner = probability[1:].max(0)
-        on = sounds >= torch.where(before, limits.pixel_before, limits.pixel)
-        ids = self.network.ids[winner] * on
-        for class_id in torch.unique(ids[on]).tolist():
-            if float((ids == class_id).float().mean()) < limits.area:
-                ids[ids == class_id] = 0
-        mask = ids.to(torch.uint8).numpy()
+        on = (sounds >= torch.where(before, limits.pixel_before, limits.pixel)) & (sounding >= least)
+        mask = (self.network.ids[probability[1:].argmax(0)] * on).to(torch.uint8).numpy()
+        if self.network.config.residual:
+            said = F.interpolate(residual, size=mask.shape, mode="bilinear", align_corners=False)
+            mask = keep_objects(mask, said[0, 0].numpy(), limits.objects)
         score = sounds.numpy()
         return Decision(
             mask=mask,
@@ -194,14 +193,8 @@ def build(
 ) -> NanoStream:
     """Put a stream model together from its parts; a `threshold` of 0 or more replaces the pixels' own."""
     if threshold >= 0:
-        gap = thresholds.pixel - thresholds.pixel_before
-        thresholds = Thresholds(
-            pixel=threshold,
-            pixel_before=max(0.0, threshold - gap),
-            sounding=thresholds.sounding,
-            sounding_before=thresholds.sounding_before,
-            area=thresholds.area,
-        )
+        before = max(0.0, threshold - thresholds.pixel + thresholds.pixel_before)
+        thresholds = dataclasses.replace(thresholds, pixel=threshold, pixel_before=before)
     model = NanoStream(
         id=name,
         table=table,

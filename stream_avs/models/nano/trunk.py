@@ -1,4 +1,4 @@
-"""CCFormer without encoders of its own: it takes the maps and tokens that the frozen senses made."""
+"""CCFormer without encoders of its own: it takes maps and facts that come from the frozen senses."""
 
 from __future__ import annotations
 
@@ -18,25 +18,22 @@ from stream_avs.models.nano.senses import MOMENTS
 
 
 class Trunk(CCFormer):
-    """EIM, encoder, query generator, decoder and head of CCFormer at strides 16 and 32.
+    """EIM, encoder, query generator, decoder and head of CCFormer at strides 32 and 64.
 
     "Frames" of its inherited methods are vectors: the maps of all strides, flattened, see `pack`.
 
     Args:
         config: every dimension and switch.
-        fine_channels: of the map at stride 16.
-        coarse_channels: of the map at stride 32.
+        map_channels: of the maps at strides 32 and 64.
         audio_channels: of each of the 7 audio tokens.
     """
 
-    def __init__(
-        self, config: CCFormerConfig, *, fine_channels: int, coarse_channels: int, audio_channels: int
-    ) -> None:
+    def __init__(self, config: CCFormerConfig, *, map_channels: int, audio_channels: int) -> None:
         nn.Module.__init__(self)
         self.config = config
         d = config.d
-        self.strides = (16, 32)
-        self.channels = (fine_channels, coarse_channels)
+        self.strides = (32, 64)
+        self.channels = (map_channels, map_channels)
         self.side_px = config.input_px
         self.audio_shape = (MOMENTS, audio_channels)
         self.audio_tokens = MOMENTS
@@ -53,8 +50,10 @@ class Trunk(CCFormer):
         self.head = SegmentationHead(config, self.strides)
         self.sounding = Mlp(2 * d, d, 1)
         self.contrast = None
-        # the consensus of eye and ear is where training starts from
-        nn.init.zeros_(self.head.classify.weight)
+        # close to the consensus of eye and ear is where training starts from
+        nn.init.normal_(self.head.classify.weight, std=0.02)
+        # the few channels before it must not all begin dead
+        nn.init.constant_(self.head.refine.bias, 0.5)
 
     def encode(self, frames: Tensor, audio: Tensor) -> Features:
         """Project.

@@ -1,4 +1,4 @@
-"""`python -m stream_avs.training.nano train | report | credits`: nano's weights.
+"""`python -m stream_avs.training.nano train | report | sheet | credits`: nano's weights.
 
 python -m stream_avs.training.nano train --data DIR --work DIR --out nano.safetensors
 python -m stream_avs.training.nano report --data DIR --preset nano --out nano.json
@@ -23,6 +23,7 @@ from stream_avs.training.nano.credits import write_credits
 from stream_avs.training.nano.fit import FitConfig
 from stream_avs.training.nano.recipe import make_weights
 from stream_avs.training.nano.report import ReportConfig, report
+from stream_avs.training.nano.sheet import write_sheet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,18 @@ class CreditsConfig:
     """As for training."""
     out: Path
     """The CSV file to write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SheetConfig:
+    """Draw masks of freely licensed frames."""
+
+    data: Path
+    """As for reports."""
+    out: Path
+    """The picture to write."""
+    presets: tuple[str, ...] = ("consensus", "nano")
+    """Side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +90,11 @@ def main(argv: list[str]) -> int:
         elif command == "credits":
             credit = parse_arguments(CreditsConfig, "nano credits", rest, __doc__)
             tell(f"{write_credits(credit.data, credit.out)} rows")
+        elif command == "sheet":
+            sheet = parse_arguments(SheetConfig, "nano sheet", rest, __doc__)
+            tell(f"{write_sheet(sheet.data, sheet.out, sheet.presets)} strips")
         else:
-            raise ConfigError(f"unknown command {command!r}", "Valid: credits, report, train")
+            raise ConfigError(f"unknown command {command!r}", "Valid: credits, report, sheet, train")
     except StreamAvsError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

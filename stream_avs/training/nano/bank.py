@@ -31,15 +31,12 @@ FRAMES = 5
 SPACINGS_S = (0.08, 0.12, 0.16, 0.2)
 _BATCH = 5
 _VISUAL = {
-    "fine": ((48, 40, 40), np.float16),
-    "coarse": ((512, 20, 20), np.float16),
     "log_seen": ((21, MASK_PX, MASK_PX), np.float16),
     "motion": ((2, 40, 40), np.float16),
     "ids": ((MASK_PX, MASK_PX), np.uint8),
     "target": ((MASK_PX, MASK_PX), np.uint8),
 }
 _AUDIO = {
-    "tokens": ((7, 384), np.float16),
     "evidence": ((8, 15), np.float16),
     "levels": ((26,), np.float16),
     "heard": ((21,), np.int8),
@@ -160,7 +157,7 @@ def _write_track(audio: dict[str, NDArray], at: int, track: Track, ear: Ear) -> 
     mels = np.stack([mn_mel.log_mel(c) for c in track.contexts])
     sound = ear(torch.from_numpy(mels)[:, None])
     count = len(mels)
-    for name in ("tokens", "evidence", "levels"):
+    for name in ("evidence", "levels"):
         audio[name][at : at + count] = getattr(sound, name).numpy()
     audio["heard"][at : at + count] = track.heard
     return count
@@ -181,12 +178,10 @@ def _write_view(
     grey = luminance(pixels)
     moved = motion(grey, torch.cat([grey[:1], grey[:-1]]))
     with torch.autocast("cpu", torch.bfloat16):
-        sight = eye(normalise(pixels).to(memory_format=torch.channels_last))
-    logits = F.interpolate(sight.logits.float(), size=(MASK_PX, MASK_PX), mode="bilinear", align_corners=True)
+        small = eye(normalise(pixels).to(memory_format=torch.channels_last))
+    logits = F.interpolate(small.float(), size=(MASK_PX, MASK_PX), mode="bilinear", align_corners=True)
     count = len(frames)
     here = slice(at, at + count)
-    visual["fine"][here] = sight.fine.float().numpy()
-    visual["coarse"][here] = sight.coarse.float().numpy()
     visual["log_seen"][here] = logits.log_softmax(1).numpy()
     visual["motion"][here] = moved.numpy()
     for name, masks in (("ids", ids), ("target", target)):

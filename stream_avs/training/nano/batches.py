@@ -14,10 +14,13 @@ from stream_avs.models.nano.senses import Sound
 from stream_avs.training.nano.assets import IGNORE
 from stream_avs.training.nano.bank import FRAMES, Bank, Clip
 
-TALKERS_SHARE = 0.4
+TALKERS_SHARE = 0.75
+PAIRS_SHARE = 0.7
+"""Of the talkers' clips, those of two people."""
 MATCHED_SHARE = 0.65
+STILL_SHARE = 0.1
 _THIN = slice(1, None, 2)
-"""The trunk's mask has 40 x 40 cells: the loss needs no more."""
+"""The loss needs no more than 40 x 40 cells; and so all pictures fit into memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ class Sampler:
     def __init__(self, bank: Bank) -> None:
         self.bank = bank
         self.talkers = [c for c in bank.clips if c.track >= 0]
+        self.pairs = [c for c in self.talkers if c.kind == "two"]
         self.loose = [c for c in bank.clips if c.track < 0]
         heard = np.asarray(bank.arrays["heard"])
         rows = [heard[t : t + FRAMES] for t in bank.tracks]
@@ -60,6 +64,12 @@ class Sampler:
             c: [k for k, r in enumerate(rows) if (r[:, c] == 1).any()] for c in range(1, heard.shape[1])
         }
         ids = bank.arrays["ids"]
+        self._maps = {
+            "log_seen": np.array(bank.arrays["log_seen"][..., _THIN, _THIN]),
+            "motion": np.array(bank.arrays["motion"]),
+        }
+        self._ids = np.array(ids[..., _THIN, _THIN])
+        self._targets = np.array(bank.arrays["target"][..., _THIN, _THIN])
         self._visible = {c.first: np.unique(ids[c.first]) for c in self.loose}
         classes = sorted({int(i) for v in self._visible.values() for i in v} - {0, IGNORE})
         self._showing = {i: [c for c in self.loose if i in self._visible[c.first]] for i in classes}
@@ -71,7 +81,8 @@ class Sampler:
 
     def _piece(self, rng: np.random.Generator) -> tuple[Clip, int]:
         if rng.random() < TALKERS_SHARE:
-            clip = self.talkers[int(rng.integers(len(self.talkers)))]
+            options = self.pairs if rng.random() < PAIRS_SHARE else self.talkers
+            clip = options[int(rng.integers(len(options)))]
             return clip, clip.track
         # half of the time every class is shown as often as every other
         balanced = self._showing[int(rng.choice(sorted(self._showing)))]
@@ -90,13 +101,15 @@ class Sampler:
         rows = np.concatenate([c.first + (steps if c.count > 1 else 0 * steps) for c, _ in pieces])
         heard_rows = np.concatenate([self.bank.tracks[t] + steps for _, t in pieces])
         arrays = self.bank.arrays
-        maps = {n: np.stack([arrays[n][r] for r in rows]) for n in ("fine", "coarse", "log_seen", "motion")}
+        maps = {n: a[rows] for n, a in self._maps.items()}
         heard = np.stack([arrays["heard"][r] for r in heard_rows])
-        maps["log_seen"] = maps["log_seen"][..., _THIN, _THIN]
-        ids = np.stack([arrays["ids"][r] for r in rows])[..., _THIN, _THIN]
+        ids = self._ids[rows]
         tied = np.repeat([c.track >= 0 for c, _ in pieces], FRAMES)
-        drawn = np.stack([arrays["target"][r] for r in rows])[..., _THIN, _THIN]
+        drawn = self._targets[rows]
         target = np.where(tied[:, None, None], drawn, loose_target(ids, heard))
+        # faster and slower movements, other cameras' noise; sometimes none is known
+        strength = np.exp(rng.uniform(-0.7, 0.7, len(pieces))) * (rng.random(len(pieces)) > STILL_SHARE)
+        maps["motion"] = maps["motion"] * np.repeat(strength, FRAMES)[:, None, None, None].astype(np.float32)
         if rng.random() < 0.5:
             maps = {n: np.ascontiguousarray(m[..., ::-1]) for n, m in maps.items()}
             target = np.ascontiguousarray(target[..., ::-1])
@@ -104,7 +117,7 @@ class Sampler:
         sound = Sound(
             *(
                 torch.from_numpy(np.stack([arrays[n][r] for r in heard_rows])).float()
-                for n in ("tokens", "evidence", "levels")
+                for n in ("evidence", "levels")
             )
         )
         return Batch(

@@ -6,67 +6,63 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from stream_avs.models.nano.checkpoint import Thresholds
 from stream_avs.models.nano.network import Nano
+from stream_avs.models.nano.objects import ObjectRule, keep_objects
 from stream_avs.training.nano.assets import IGNORE
-from stream_avs.training.nano.bank import FRAMES, Bank
+from stream_avs.training.nano.bank import Bank
 from stream_avs.training.nano.batches import Sampler
-from stream_avs.training.nano.objective import channels
+from stream_avs.training.nano.objective import MIN_AREA
 
 BATCHES = 40
 SEED = 19
-ALARM_WEIGHT = 2.0
+ALARM_WEIGHT = 1.0
 """How much a masked share of a quiet frame costs, against a share of J."""
-PIXELS = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
-SOUNDING = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
-PIXEL_GAP, SOUNDING_GAP = 0.08, 0.05
+LEAST = (-50.0, -8.0, -6.0, -5.0, -4.0, -3.0, -2.5, -2.0, -1.5, -1.0, -0.5)
+GAPS = (50.0, 4.0, 3.0, 2.0, 1.5, 1.0, 0.75, 0.5, 0.35, 0.2)
 
 
 @torch.no_grad()
 def calibrate(network: Nano, bank: Bank, tell: Callable[[str], None]) -> Thresholds:
-    """Find the thresholds with the best mean J of sounding frames less the price of false alarms."""
+    """Find the rule of objects with the best mean J of sounding frames less the price of false alarms."""
     network.eval()
     sampler, rng = Sampler(bank), np.random.default_rng(SEED)
-    j = np.zeros((len(PIXELS), len(SOUNDING)))
-    alarm, sounding_frames, quiet_frames = np.zeros_like(j), 0, 0
+    j, area = np.zeros((len(LEAST), len(GAPS))), np.zeros((len(LEAST), len(GAPS)))
+    sounding = quiet = 0
     for _ in range(BATCHES):
         batch = sampler.draw(rng, 4, 1)
         output = network(batch.seen, batch.sound, batch.shape)
-        logits = output.logits.flatten(0, 1)
-        logits[:, 1:][output.heard.flatten(0, 1) < 0] = -torch.inf  # not heard: never shown
-        probability = logits.softmax(1)
-        score = output.sounding.flatten().sigmoid()
-        target = channels(batch.target, network.ids)
-        winner = probability[:, 1:].argmax(1) + 1
-        for f in range(FRAMES * 4):
-            known, truth = target[f] != IGNORE, target[f]
+        heard = output.heard.flatten(0, 1)
+        logits = network.combine(batch.seen.log_seen, heard)
+        logits[:, 1:][heard < 0] = -torch.inf  # not heard: never shown
+        masks = network.ids[logits[:, 1:].argmax(1)] * (logits[:, 1:].amax(1) >= 0)
+        said = F.interpolate(
+            output.residual.flatten(0, 1).float(), size=masks.shape[-2:], mode="bilinear", align_corners=False
+        )
+        for f in range(len(masks)):
+            truth = batch.target[f].numpy()
+            known = truth != IGNORE
             sounds = (truth > 0) & known
-            loud = float(sounds.float().mean()) > 0.002
-            if not loud and bool(sounds.any()):
+            loud = bool(sounds.mean() > MIN_AREA)
+            if not loud and sounds.any():
                 continue
-            sounding_frames += loud
-            quiet_frames += not loud
-            for a, pixel in enumerate(PIXELS):
-                on = ((1 - probability[f, 0]) >= pixel) & known
-                hit = float((on & (winner[f] == truth)).sum()) / max(float((on | sounds).sum()), 1.0)
-                area = float(on.float().mean())
-                for b, least in enumerate(SOUNDING):
-                    shown = float(score[f]) >= least
+            sounding += loud
+            quiet += not loud
+            mask, residual = masks[f].to(torch.uint8).numpy(), said[f, 0].numpy()
+            for a, least in enumerate(LEAST):
+                for b, gap in enumerate(GAPS):
+                    kept = keep_objects(mask, residual, ObjectRule(least=least, gap=gap)) * known
                     if loud:
-                        j[a, b] += hit * shown
+                        hit = ((kept == truth) & sounds).sum()
+                        j[a, b] += hit / ((kept > 0) | sounds).sum()
                     else:
-                        alarm[a, b] += area * shown
-    value = j / max(sounding_frames, 1) - ALARM_WEIGHT * alarm / max(quiet_frames, 1)
-    a, b = (int(v) for v in np.unravel_index(np.argmax(value), value.shape))
-    pixel, sounding = PIXELS[a], SOUNDING[b]
+                        area[a, b] += (kept > 0).mean()
+    j, area = j / max(sounding, 1), area / max(quiet, 1)
+    a, b = (int(v) for v in np.unravel_index(np.argmax(j - ALARM_WEIGHT * area), j.shape))
     tell(
-        f"thresholds: pixel {pixel}, sounding {sounding}; J {j[a, b] / sounding_frames:.4f} on "
-        f"{sounding_frames} frames, area {alarm[a, b] / quiet_frames:.4f} on {quiet_frames} quiet ones"
+        f"objects: least {LEAST[a]}, gap {GAPS[b]}; J {j[a, b]:.4f} on {sounding} frames (without trunk "
+        f"{j[0, 0]:.4f}), area {area[a, b]:.4f} on {quiet} quiet ones (without trunk {area[0, 0]:.4f})"
     )
-    return Thresholds(
-        pixel=pixel,
-        pixel_before=max(0.0, pixel - PIXEL_GAP),
-        sounding=sounding,
-        sounding_before=max(0.0, sounding - SOUNDING_GAP),
-    )
+    return Thresholds(least=LEAST[a], gap=GAPS[b])

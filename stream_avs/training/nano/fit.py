@@ -25,10 +25,10 @@ from stream_avs.training.nano.validate import validate
 class FitConfig:
     """How long and how fast."""
 
-    steps: int = 1200
-    clips: int = 8
+    steps: int = 420
+    clips: int = 6
     """Clips of 5 frames per step; every other step joins them two by two to 10 frames."""
-    learning_rate: float = 1.2e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 0.03
     warm_up: int = 60
     average: float = 0.98

@@ -40,7 +40,7 @@ def fit_listener(network: Nano, train: Bank, val: Bank, seed: int, tell: Callabl
 
 def stored_sound(bank: Bank) -> Sound:
     """Everything heard in the bank."""
-    fields = (torch.from_numpy(np.array(bank.arrays[n])).float() for n in ("tokens", "evidence", "levels"))
+    fields = (torch.from_numpy(np.array(bank.arrays[n])).float() for n in ("evidence", "levels"))
     return Sound(*fields)
 
 

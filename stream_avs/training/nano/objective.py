@@ -13,6 +13,8 @@ from stream_avs.training.nano.batches import Batch
 
 DICE_WEIGHT = 0.5
 SOUNDING_WEIGHT = 0.2
+RESTRAINT_WEIGHT = 0.003
+"""Price of the trunk's corrections: without need it should make none."""
 MIN_AREA = 0.002
 """A frame of which less than this share sounds neither sounds nor is silent."""
 
@@ -42,5 +44,6 @@ def loss_of(output: NanoOutput, batch: Batch, ids: Tensor) -> dict[str, Tensor]:
     sounding = F.binary_cross_entropy_with_logits(
         output.sounding.flatten().float(), (area > 0).float(), weight=clear.float()
     )
-    total = cross_entropy + DICE_WEIGHT * dice + SOUNDING_WEIGHT * sounding
+    restraint = output.residual.float().square().mean()
+    total = cross_entropy + DICE_WEIGHT * dice + SOUNDING_WEIGHT * sounding + RESTRAINT_WEIGHT * restraint
     return {"total": total, "cross_entropy": cross_entropy, "dice": dice, "sounding": sounding}

@@ -18,7 +18,7 @@ from stream_avs.config import ModelConfig
 from stream_avs.evaluation.real.annotations import read_annotations
 from stream_avs.evaluation.real.run import Approach, load_approaches, run_model, score
 from stream_avs.models.base import AnyModel, Decision, Stages
-from stream_avs.models.nano.senses import Eye, Sight
+from stream_avs.models.nano.senses import Eye
 from stream_avs.models.nano.stream import NanoStream
 from stream_avs.models.registry import load_model
 from stream_avs.training.nano.assets import RATE_HZ, Assets
@@ -52,9 +52,9 @@ class _Remembering(nn.Module):
     def __init__(self, eye: Eye) -> None:
         super().__init__()
         self.eye = eye
-        self.known: dict[bytes, Sight] = {}
+        self.known: dict[bytes, Tensor] = {}
 
-    def forward(self, image: Tensor) -> Sight:
+    def forward(self, image: Tensor) -> Tensor:
         key = hashlib.sha256(image.numpy().tobytes()).digest()
         if key not in self.known:
             self.known[key] = self.eye(image)
