@@ -36,8 +36,8 @@ PRESETS: dict[str, Preset] = {
         ),
         Preset(
             name="nano",
-            summary="trained: a small causal CCFormer over the same two encoders; knows who of two speaks, "
-            "when a sound ends, and when nothing seen sounds",
+            summary="experimental: consensus, corrected by a small trained causal CCFormer that remembers "
+            "and sees motion; its card says where it is better and where not",
             factory="stream_avs.models.nano.stream:load",
         ),
         Preset(

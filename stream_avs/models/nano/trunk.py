@@ -53,7 +53,9 @@ class Trunk(CCFormer):
         # close to the consensus of eye and ear is where training starts from
         nn.init.normal_(self.head.classify.weight, std=0.02)
         # the few channels before it must not all begin dead
-        nn.init.constant_(self.head.refine.bias, 0.5)
+        bias = self.head.refine.bias
+        assert bias is not None
+        nn.init.constant_(bias, 0.5)
 
     def encode(self, frames: Tensor, audio: Tensor) -> Features:
         """Project.
