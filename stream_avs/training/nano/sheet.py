@@ -42,7 +42,7 @@ def write_sheet(data: Path, out: Path, presets: Sequence[str], streams: int = 4)
             truth = enlarged(np.where(stream.target[k] == 255, 0, stream.target[k]).astype(np.uint8))
             strips.append(_strip(stream.images[k], truth, masks, f"composed: {stream.kinds[k]}"))
     while len(strips) % _COLUMNS:
-        strips.append(np.zeros_like(strips[0]))
+        strips.append(np.zeros_like(strips[-1]))
     columns = [np.vstack(strips[c::_COLUMNS]) for c in range(_COLUMNS)]
     sheet = np.hstack(columns)
     write_image(out, np.asarray(sheet, np.uint8))
