@@ -20,7 +20,7 @@ help:  ## show this help
 run: $(READY)  ## masks of the bundled clip, or of SOURCE=webcam | file | rtsp://...
 	$(BIN)/stream-avs run --source "$(SOURCE)" --publish "$(PUBLISH)" --overlay "$(OVERLAY)" $(ARGS)
 
-test: $(READY)  ## the test suite; ARGS="-m 'not slow'" for a quick one
+test: $(READY)  ## the test suite; ARGS="-m slow" for the slow tests
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(READY)  ## style and types
