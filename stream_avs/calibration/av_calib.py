@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stream_avs.calibration.yaml_file import Keys, number_text, read_keys, write_text
+from stream_avs.calibration.yaml_file import Keys, read_keys, text_of, write_text
 from stream_avs.config import WindowConfig
 from stream_avs.errors import ConfigError, nearest
 
@@ -109,11 +108,7 @@ def write_av_calib(path: Path, calib: AvCalib) -> None:
 def av_calib_text(calib: AvCalib) -> str:
     """The file's text."""
     lines = ["# t_mic = t_cam + timeshift_cam_mic_s; holds for these devices at this rate and exposure"]
-    for name in AvCalib.__dataclass_fields__:
-        value = getattr(calib, name)
-        # JSON's texts are YAML's, whatever a device calls itself.
-        text = number_text(value) if isinstance(value, float) else json.dumps(value)
-        lines.append(f"{name}: {text}")
+    lines += [f"{name}: {text_of(getattr(calib, name))}" for name in AvCalib.__dataclass_fields__]
     return "\n".join(lines) + "\n"
 
 

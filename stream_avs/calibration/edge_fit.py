@@ -16,11 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-GRID_STEP_S = 0.00025
+GRID_STEP_S = 0.0005
 """Spacing of the shifts at which the likelihood is computed."""
 
-BENDS = (0.45, 0.7, 1.0, 1.5, 2.2)
+BENDS = (0.45, 1.0, 2.2)
 """Exponents of the tone curve: from a camera's usual gamma to its inverse."""
+
+WIDTHS = 16
+"""Number of ramps between the sharpest and the widest."""
 
 SHARPEST_S = 0.002
 """Narrowest ramp: sounds are timed to about a millisecond."""
@@ -100,7 +103,7 @@ def fit_edge(
         seed: of the resampling.
     """
     shifts_s = np.arange(near_s - reach_s, near_s + reach_s + GRID_STEP_S / 2, GRID_STEP_S)
-    widths_s = np.geomspace(SHARPEST_S, max(model.widest_s, 2 * SHARPEST_S), 16)
+    widths_s = np.geomspace(SHARPEST_S, max(model.widest_s, 2 * SHARPEST_S), WIDTHS)
     # [events, widths * bends, shifts]
     table = np.stack([_log_likelihoods(e, model, shifts_s, widths_s) for e in events])
     total = table.sum(axis=0)

@@ -30,7 +30,8 @@ LEAD_S = 3.0
 """Quiet time before the first event: players fade in and show their controls."""
 TAIL_S = 2.0
 PAUSES_S = (1.1, 2.2)
-FLASH_S = 0.1
+FLASH_S = 0.2
+"""Long enough to fill two exposures of a camera at 15 fps."""
 BEEP_S = 0.06
 BEEP_HZ = 2000.0
 """Small loudspeakers are loud here, and room noise is not."""

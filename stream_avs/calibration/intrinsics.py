@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stream_avs.calibration.boards import Found
 from stream_avs.calibration.camera_info import CameraInfo, check_camera_name, projection_of
 from stream_avs.calibration.errors import CalibrationError
-from stream_avs.calibration.lens import LensModel, Solution, solve
+from stream_avs.calibration.lens import LensModel, Solution, fisheye_focal_error, solve
 from stream_avs.calibration.views import View, coverage, distinct, tilted_enough
 from stream_avs.config import require
 
@@ -22,6 +22,9 @@ OUTLIER_PX = 0.3
 STRAY_FACTOR = 5.0
 STRAY_PX = 0.5
 """A corner is left out if its error is over 5 times the median one, and over this."""
+
+STRAY_ROUNDS = 4
+"""In each round the worst corners of each view go, and what is left is fitted again."""
 
 MIN_CORNERS = 6
 
@@ -96,8 +99,12 @@ def calibrate_camera(
     config = config or IntrinsicsConfig()
     require(check_camera_name(camera_name), "camera_name", camera_name, "letters, digits and _ only")
     used, dropped = _select(views, config)
-    used = _without_stray_corners(used, _fit(used, config))
     solution = _fit(used, config)
+    for _ in range(STRAY_ROUNDS):
+        cleaned = _without_stray_corners(used, solution)
+        if cleaned == used:
+            break
+        used, solution = cleaned, _fit(cleaned, config)
     while (worst := _outliers(solution.view_rms_px)).any():
         dropped += [
             (v, f"error {e:.2f} px")
@@ -160,8 +167,9 @@ def _without_stray_corners(views: Sequence[View], solution: Solution) -> list[Vi
     limit = max(STRAY_PX, STRAY_FACTOR * float(np.median(np.concatenate(solution.errors_px))))
     cleaned = []
     for view, errors in zip(views, solution.errors_px, strict=True):
-        good = errors <= limit
-        if good.sum() >= max(MIN_CORNERS, len(good) // 2):
+        # One bad corner pulls its whole view; the others may be good once it is gone.
+        good = errors <= max(limit, 0.5 * float(errors.max()))
+        if not good.all() and good.sum() >= max(MIN_CORNERS, len(good) // 2):
             found = view.found
             found = Found(ids=found.ids[good], points=found.points[good], on_board=found.on_board[good])
             view = replace(view, found=found)
@@ -181,6 +189,7 @@ def _result(
     config: IntrinsicsConfig,
 ) -> Intrinsics:
     k = tuple(float(x) for x in solution.camera_matrix.ravel())
+    focal_error = solution.focal_error
     width, height = used[0].size_px
     info = CameraInfo(
         camera_name=camera_name,
@@ -194,7 +203,7 @@ def _result(
     return Intrinsics(
         info=info,
         rms_px=solution.rms_px,
-        focal_error=solution.focal_error,
+        focal_error=fisheye_focal_error(used) if focal_error is None else focal_error,
         coverage=coverage(used),
         views=tuple(used),
         view_rms_px=tuple(float(e) for e in solution.view_rms_px),

@@ -36,13 +36,14 @@ class Solution:
         camera_matrix: float64 [3, 3].
         distortion: float64 [n], as many as `COEFFICIENTS` says.
         errors_px: per view float64 [corners], distance of each corner from where it should be.
-        focal_error: standard error of the focal length as a share of it.
+        focal_error: standard error of the focal length as a share of it; None where OpenCV does not
+            tell, see `fisheye_focal_error`.
     """
 
     camera_matrix: NDArray[np.float64]
     distortion: NDArray[np.float64]
     errors_px: tuple[NDArray[np.float64], ...]
-    focal_error: float
+    focal_error: float | None
 
     @property
     def rms_px(self) -> float:
@@ -111,7 +112,7 @@ def _solve_fisheye(views: Sequence[View]) -> Solution:
         camera_matrix=matrix,
         distortion=distortion.ravel(),
         errors_px=_errors_px(views, projected),
-        focal_error=_fisheye_focal_error(views),
+        focal_error=None,
     )
 
 
@@ -129,8 +130,8 @@ def _fit_fisheye(views: Sequence[View]) -> tuple[Any, Any, Any, Any]:
     return matrix, distortion, turns, moves
 
 
-def _fisheye_focal_error(views: Sequence[View]) -> float:
-    """Standard error of the focal length, which OpenCV does not give here, from halves of the views.
+def fisheye_focal_error(views: Sequence[View]) -> float:
+    """Standard error of a fisheye's focal length, as a share of it, from halves of the views.
 
     The results of two halves differ by twice the standard error of the whole, in the mean square.
     """

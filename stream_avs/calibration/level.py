@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_avs.calibration.errors import CalibrationError
-from stream_avs.calibration.yaml_file import number_text, write_text
+from stream_avs.calibration.yaml_file import text_of, write_text
 from stream_avs.types import Samples
 
 BLOCK_S = 0.05
@@ -99,9 +98,7 @@ def write_level(path: Path, level: MicLevel, microphone: str, date: str) -> None
     """Write the measurement as YAML; raises ConfigError when that is not possible."""
     values: dict[str, object] = {"microphone": microphone, "date": date}
     values |= {name: getattr(level, name) for name in MicLevel.__dataclass_fields__}
-    lines = [
-        f"{name}: {number_text(v) if isinstance(v, float) else json.dumps(v)}" for name, v in values.items()
-    ]
+    lines = [f"{name}: {text_of(value)}" for name, value in values.items()]
     write_text(path, "\n".join(lines) + "\n")
 
 

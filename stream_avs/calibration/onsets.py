@@ -1,8 +1,8 @@
 """Beginnings of loud, sudden sounds: beeps and claps.
 
 Found where the level jumps above what it was just before, then timed on the power envelope. A
-centred moving average of the power turns a step into a ramp whose half-way point is the step
-itself; so the crossing is unbiased for a sudden sound, and early for none.
+centred moving average of the power turns a step into a ramp as long as the window, with the step at
+its middle; so from the moment any share of the power is reached, the step is known.
 """
 
 from __future__ import annotations
@@ -27,14 +27,18 @@ REFRACTORY_S = 0.2
 RUMBLE_WINDOW_S = 0.004
 """The moving average over this long is taken away: it removes offset and hum below about 100 Hz."""
 
+BUILD_UP_S = 0.06
+BUILD_UP_DB = 6.0
+"""A sound begins where it first comes this close to its loudest, within this time before that."""
+
 COARSE_HOP_S = 0.001
 COARSE_WINDOW_S = 0.005
 BEFORE_S = (0.120, 0.010)
 """The level before is the median from the first to the second of these times before the moment."""
 
 FINE_WINDOW_S = 0.002
-CROSSING = 0.4
-"""Share of the peak power at which a sound has begun; below one half because of early echoes."""
+CROSSING = 0.25
+"""Share of the peak power at which a sound has begun; low, for early echoes can double the power."""
 PEAK_WITHIN_S = 0.008
 """The peak power is looked for this long after the level jumps, before most echoes arrive."""
 
@@ -61,7 +65,7 @@ def _of_piece(piece: SoundPiece) -> list[Onset]:
     total = np.concatenate(([0.0], np.cumsum(power, dtype=np.float64)))
     rises_db = _rises(total, piece.rate_hz)
     onsets = []
-    for hop in _peaks(rises_db):
+    for hop in _beginnings(rises_db):
         index = _crossing(total, hop * COARSE_HOP_S, piece.rate_hz)
         onsets.append(Onset(time_ns=piece.time_ns(index), rise_db=float(rises_db[hop])))
     return onsets
@@ -99,33 +103,33 @@ def _rises(total: NDArray[np.float64], rate_hz: float) -> NDArray[np.float64]:
     return rises
 
 
-def _peaks(rises_db: NDArray[np.float64]) -> list[int]:
-    """Hops of the strongest rises; each silences its neighbours within `REFRACTORY_S`."""
+def _beginnings(rises_db: NDArray[np.float64]) -> list[int]:
+    """Hops at which the strongest rises begin; each silences its neighbours within `REFRACTORY_S`."""
     refractory = round(REFRACTORY_S / COARSE_HOP_S)
+    reach = round(BUILD_UP_S / COARSE_HOP_S)
     taken = np.zeros(len(rises_db), dtype=bool)
-    peaks = []
+    beginnings = []
     candidates = np.flatnonzero(rises_db >= JUMP_DB)
     for hop in candidates[np.argsort(-rises_db[candidates], kind="stable")]:
         if not taken[hop]:
-            peaks.append(int(hop))
+            first = max(0, hop - reach)
+            enough_db = max(JUMP_DB / 2, rises_db[hop] - BUILD_UP_DB)
+            beginnings.append(first + int(np.argmax(rises_db[first : hop + 1] >= enough_db)))
             taken[max(0, hop - refractory) : hop + refractory + 1] = True
-    return peaks
+    return beginnings
 
 
-def _crossing(total: NDArray[np.float64], peak_s: float, rate_hz: float) -> float:
-    """Sample index, with fraction, at which the sound that peaks near `peak_s` begins."""
-    hop_s = 0.25 * FINE_WINDOW_S / 2
-    before_s = peak_s - COARSE_WINDOW_S - PEAK_WITHIN_S
-    grid_s = np.arange(max(0.0, before_s), peak_s + PEAK_WITHIN_S, hop_s)
+def _crossing(total: NDArray[np.float64], near_s: float, rate_hz: float) -> float:
+    """Sample index, with fraction, at which the sound that is loud from about `near_s` on begins."""
+    hop_s = FINE_WINDOW_S / 8
+    grid_s = np.arange(max(0.0, near_s - 2 * COARSE_WINDOW_S), near_s + PEAK_WITHIN_S, hop_s)
     power = _mean_power(total, grid_s, FINE_WINDOW_S, rate_hz)
-    noise_grid_s = np.arange(max(0.0, peak_s - BEFORE_S[0]), peak_s - BEFORE_S[1], FINE_WINDOW_S)
-    noise = float(np.median(_mean_power(total, noise_grid_s, FINE_WINDOW_S, rate_hz)))
-    top = int(np.argmax(power))
-    level = noise + CROSSING * (float(power[top]) - noise)
-    # Walk back from the peak: what lies before the last crossing is not this sound.
-    below = np.flatnonzero(power[:top] < level)
-    if len(below) == 0:
+    before_s = np.arange(max(0.0, near_s - BEFORE_S[0]), near_s - BEFORE_S[1], FINE_WINDOW_S)
+    noise = float(np.median(_mean_power(total, before_s, FINE_WINDOW_S, rate_hz)))
+    level = noise + CROSSING * (float(power.max()) - noise)
+    i = int(np.argmax(power >= level))
+    if i == 0:
         return float(grid_s[0] * rate_hz)
-    i = int(below[-1])
-    share = (level - power[i]) / (power[i + 1] - power[i])
-    return float((grid_s[i] + share * hop_s) * rate_hz)
+    share = (level - power[i - 1]) / (power[i] - power[i - 1])
+    crossed_s = grid_s[i - 1] + share * hop_s
+    return float((crossed_s + (0.5 - CROSSING) * FINE_WINDOW_S) * rate_hz)

@@ -31,11 +31,19 @@ REPEATS = 8
 FLASH_NOISE_FACTOR = 6.0
 """A step must be this much larger than the typical change between frames."""
 
-FLASH_SHARE = 0.35
+FLASH_SHARE = 0.2
 """A step must have at least this share of the height of the large ones."""
 
 STILL_BRIGHT = 0.85
 """Below this share of its height a flash is over."""
+
+STEADY = 0.95
+"""Two frames this close to the greatest height have both seen all of it."""
+
+MOTION_SHARE = 0.4
+"""If this share of what brightens darkens elsewhere, something moved."""
+
+USUAL_PERCENTILE = 75
 
 MIN_FLASH_STEP = 8.0
 """Smallest step of brightness, of 255, that counts."""
@@ -90,34 +98,50 @@ def find_flashes(track: PictureTrack, weights: NDArray[np.float64] | None = None
     large = float(np.sort(steps)[-min(REPEATS, len(steps))])
     threshold = max(FLASH_NOISE_FACTOR * noise, FLASH_SHARE * large, 1e-9)
     period_s = track.period_s
-    edges = []
+    flashes = []
     for i in _peaks(steps, threshold, max(2, round(REFRACTORY_S / period_s))):
-        part = weights if weights is not None else _strongest(jumps[i])
+        part = weights if weights is not None else strong_part(jumps[i])
         first, last = max(0, i + 1 - REACH), i + 1 + REACH
         trace = np.tensordot(track.grey[first:last], part / part.sum(), axes=2)
-        edge = _flash_edge(track.stamps_ns[first:last], trace, i + 1 - first, period_s)
-        if edge is not None:
-            edges.append(edge)
-    return tuple(edges)
+        flash = _flash(track.stamps_ns[first:last], trace, i + 1 - first, period_s)
+        if flash is not None:
+            flashes.append(flash)
+    # A flash that is short for the camera may never fill an exposure: then others tell its height.
+    heights = [f.height for f in flashes if f.steady] or [f.height for f in flashes]
+    usual = float(np.percentile(heights, USUAL_PERCENTILE)) if heights else 0.0
+    edges = (_flash_edge(f, f.height if f.steady else max(f.height, usual)) for f in flashes)
+    return tuple(edge for edge in edges if edge is not None)
 
 
-def _strongest(jump: NDArray[np.int16]) -> NDArray[np.float64]:
-    return np.asarray(np.clip(jump - 0.5 * float(jump.max()), 0, None))
-
-
-def step_weights(track: PictureTrack, times_ns: Sequence[int]) -> NDArray[np.float64]:
-    """Return where the picture turns brighter at the given times, float64 [h, w], 0 elsewhere.
+def mean_step(track: PictureTrack, times_ns: Sequence[int]) -> NDArray[np.float64]:
+    """Return by how much the picture turns brighter at the given times, float64 [h, w].
 
     Averaged over many events, whatever else moves in the picture cancels.
     """
     period_ns = track.period_s * NS_PER_S
-    total = np.zeros(track.grey.shape[1:])
+    steps = [np.zeros(track.grey.shape[1:])]
     for time_ns in times_ns:
         before = int(np.searchsorted(track.stamps_ns, time_ns - 1.5 * period_ns)) - 1
         after = int(np.searchsorted(track.stamps_ns, time_ns + 1.5 * period_ns))
         if before >= 0 and after < len(track.grey):
-            total += track.grey[after].astype(np.float64) - track.grey[before]
-    return np.asarray(np.clip(total - 0.5 * total.max(), 0, None))
+            steps.append(track.grey[after].astype(np.float64) - track.grey[before])
+    return np.asarray(np.mean(steps, axis=0))
+
+
+def strong_part(step: NDArray[np.floating | np.signedinteger]) -> NDArray[np.float64]:
+    """Return where a step is largest: what exceeds half its maximum, float64 [h, w], 0 elsewhere."""
+    return np.asarray(np.clip(step - 0.5 * float(step.max(initial=0)), 0, None), np.float64)
+
+
+def is_motion(step: NDArray[np.float64]) -> bool:
+    """Whether a mean step darkens the picture in one place where it brightens another, as things do
+    that move; a flash only brightens."""
+    # Sensor noise, even averaged, is spread over the whole picture and would add up.
+    noise = float(np.median(np.abs(step - np.median(step)))) / 0.6745
+    clear = max(0.1 * float(np.abs(step).max(initial=0)), 4 * noise)
+    brightens = float(np.maximum(step - clear, 0).sum())
+    darkens = float(np.maximum(-step - clear, 0).sum())
+    return darkens > MOTION_SHARE * brightens
 
 
 def find_claps(track: PictureTrack) -> tuple[Edge, ...]:
@@ -157,30 +181,43 @@ def _peaks(values: NDArray[np.float64], threshold: float, apart: int) -> list[in
     return sorted(peaks)
 
 
-def _flash_edge(
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Flash:
+    """The brightness around a flash, above what it was before; `steady` if it stays at its height."""
+
+    stamps_ns: NDArray[np.int64]
+    rise: NDArray[np.float64]
+    height: float
+    steady: bool
+
+
+def _flash(
     stamps_ns: NDArray[np.int64], trace: NDArray[np.float64], at: int, period_s: float
-) -> Edge | None:
-    """The edge around frame `at`, or None if frames are missing there or it is no clean step."""
+) -> _Flash | None:
+    """The flash around frame `at`, or None if frames are missing there or it is no clean step."""
     if at < REACH or at + 3 > len(trace):
         return None
-    dark = float(np.median(trace[at - REACH : at - 1]))
-    top = at + int(np.argmax(trace[at : at + 3]))
-    bright = float(trace[top])
-    if bright - dark < MIN_FLASH_STEP or _stretched(stamps_ns[at - 2 : at + 2], period_s):
+    rise = trace - float(np.median(trace[at - REACH : at - 1]))
+    top = at + int(np.argmax(rise[at : at + 3]))
+    height = float(rise[top])
+    if height < MIN_FLASH_STEP or _stretched(stamps_ns[at - 2 : at + 2], period_s):
         return None
     # Up to where it turns darker again: a flash may be shorter than what is looked at.
-    darker = np.flatnonzero(trace[top : top + 2] < dark + STILL_BRIGHT * (bright - dark))
+    darker = np.flatnonzero(rise[top : top + 2] < STILL_BRIGHT * height)
     near = slice(at - REACH, top + (int(darker[0]) if len(darker) else 2))
-    values = (trace[near] - dark) / (bright - dark)
+    beside = rise[top - 1 : top + 2]
+    steady = bool(np.sum(beside >= STEADY * height) >= 2)
+    return _Flash(stamps_ns=stamps_ns[near], rise=rise[near], height=height, steady=steady)
+
+
+def _flash_edge(flash: _Flash, height: float) -> Edge | None:
+    values = flash.rise / height
     # Half height, between frames: good to half a frame, enough to pair.
     first = int(np.argmax(values >= 0.5))
     if first == 0:
         return None
-    return Edge(
-        time_ns=int(stamps_ns[near][first - 1 : first + 1].mean()),
-        stamps_ns=stamps_ns[near],
-        values=values,
-    )
+    time_ns = int(flash.stamps_ns[first - 1 : first + 1].mean())
+    return Edge(time_ns=time_ns, stamps_ns=flash.stamps_ns, values=values)
 
 
 def _clap_edge(

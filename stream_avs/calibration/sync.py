@@ -16,7 +16,14 @@ from stream_avs.calibration.edge_fit import EdgeFit, EdgeModel, Sampled, fit_edg
 from stream_avs.calibration.errors import CalibrationError
 from stream_avs.calibration.onsets import Onset, find_onsets
 from stream_avs.calibration.pairing import Pairing, pair_events
-from stream_avs.calibration.picture_events import Edge, find_claps, find_flashes, step_weights
+from stream_avs.calibration.picture_events import (
+    Edge,
+    find_claps,
+    find_flashes,
+    is_motion,
+    mean_step,
+    strong_part,
+)
 from stream_avs.calibration.sync_result import Method, SyncEstimate, SyncLimits
 from stream_avs.calibration.tracks import PictureTrack, SoundPiece
 from stream_avs.types import NS_PER_S, StampSource
@@ -88,14 +95,16 @@ def _estimate(
                 f"{1 / pictures.period_s:.1f} frames per second are too few for claps",
                 f"Use at least {MIN_CLAP_FPS:g} frames per second, or the flash target",
             )
-        return _from_edges(pictures, find_claps(pictures), onsets, method, limits)
+        claps = find_claps(pictures)
+        _check_kind(_step(pictures, claps, onsets, limits), method)
+        return _from_edges(pictures, claps, onsets, method, limits)
     edges = find_flashes(pictures)
-    pairs = _pair(edges, onsets, pictures.period_s, limits).pairs
+    step = _step(pictures, edges, onsets, limits)
+    _check_kind(step, method)
     # Look again, only where the picture brightens with the sounds: other motion falls away.
-    weights = step_weights(pictures, [edges[p].time_ns for p, _ in pairs])
     results: list[SyncEstimate] = []
     refusals: list[CalibrationError] = []
-    for found in (find_flashes(pictures, weights), edges):
+    for found in (find_flashes(pictures, strong_part(step)), edges):
         try:
             results.append(_from_edges(pictures, found, onsets, method, limits))
         except CalibrationError as error:
@@ -103,6 +112,29 @@ def _estimate(
     if not results:
         raise refusals[-1]
     return min(results, key=lambda r: r.std_error_s)
+
+
+def _step(
+    pictures: PictureTrack, edges: Sequence[Edge], onsets: Sequence[Onset], limits: SyncLimits
+) -> NDArray[np.float64]:
+    """How the picture changes with the sounds, on average; see `mean_step`."""
+    pairs = _pair(edges, onsets, pictures.period_s, limits).pairs
+    return mean_step(pictures, [edges[p].time_ns for p, _ in pairs])
+
+
+def _check_kind(step: NDArray[np.float64], method: Method) -> None:
+    """A hand that arrives is a step of brightness, and a flash a burst of change: do not mix them up."""
+    if not step.any() or is_motion(step) == (method is Method.CLAP):
+        return
+    if method is Method.FLASH:
+        raise CalibrationError(
+            "what brightens with the sounds darkens elsewhere: something moves, nothing flashes",
+            f"{TOO_FEW[Method.FLASH]}; for claps use --method clap",
+        )
+    raise CalibrationError(
+        "the picture turns brighter or darker with the sounds, but nothing moves",
+        f"{TOO_FEW[Method.CLAP]}; for the target video use --method flash",
+    )
 
 
 def _from_edges(

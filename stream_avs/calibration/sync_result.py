@@ -28,7 +28,7 @@ class SyncLimits:
     """Fewest events that must be both seen and heard."""
     max_shift_s: float = 0.5
     """Largest shift, either way, to look for."""
-    max_std_error_s: float = 0.005
+    max_std_error_s: float = 0.004
     """Largest standard error to accept."""
     max_drift_s: float = 0.02
     """Largest change of the shift, from the first to the last event, to accept."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,12 @@ from stream_avs.errors import ConfigError, nearest
 
 MAX_BYTES = 1_000_000
 """Calibration files are a few hundred bytes; one this large is something else."""
+
+
+UNPRINTABLE = re.compile(
+    r"[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+"""What a double-quoted YAML text must not hold as it stands (YAML 1.1, 5.1 and 5.4)."""
 
 
 class Keys:
@@ -140,6 +148,17 @@ def number_text(value: float) -> str:
     text = repr(float(value))
     mantissa, exponent, power = text.partition("e")
     return f"{mantissa if '.' in mantissa else mantissa + '.0'}{exponent}{power}"
+
+
+def text_of(value: object) -> str:
+    """Write a scalar, None, or a list of them as one line that every YAML reader takes for the same."""
+    if isinstance(value, float):
+        return number_text(value)
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(text_of, value))}]"
+    # JSON's scalars are YAML's, but for characters YAML calls unprintable and folds or refuses.
+    quoted = json.dumps(value, ensure_ascii=False)
+    return UNPRINTABLE.sub(lambda match: f"\\U{ord(match.group()):08X}", quoted)
 
 
 def write_text(path: Path, text: str) -> None:
