@@ -162,6 +162,7 @@ def training_batches(
     The loader draws from a generator of its own: the global ones stay untouched, so that a resumed
     run finds them as they were.
     """
+    prepare_for_workers(workers)
     loader: DataLoader[Batch] = DataLoader(
         clips,  # type: ignore[arg-type]
         batch_sampler=_Places(shares),  # type: ignore[arg-type]
@@ -178,6 +179,7 @@ def scoring_batches(
     clips: ClipDataset, collate: Collate, batches: Sequence[Sequence[int]], *, workers: int, pin: bool
 ) -> Generator[Batch, None, None]:
     """Load `batches` of clip indices, one after the other."""
+    prepare_for_workers(workers)
     loader: DataLoader[Batch] = DataLoader(
         clips,  # type: ignore[arg-type]
         batch_sampler=batches,  # type: ignore[arg-type]
@@ -190,10 +192,19 @@ def scoring_batches(
     yield from loader
 
 
+def prepare_for_workers(workers: int) -> None:
+    """Give OpenCV one thread in this process, and so in the loading processes that are forked from it.
+
+    A forked process inherits OpenCV's pool without its threads, and waits for them for ever as soon as
+    it uses the pool or changes its size.
+    """
+    if workers:
+        cv2.setNumThreads(1)
+
+
 def quiet_worker(_: int) -> None:
-    """Set up a loading process: Ctrl-C is the main process's affair, and one core is its share."""
+    """Set up a loading process: Ctrl-C is the main process's affair."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
 
 
 class _Places:
