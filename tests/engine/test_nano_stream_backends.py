@@ -32,7 +32,7 @@ def nano() -> NanoStream:
     load_weights(ear.network, BUNDLED / "mn04_as.safetensors")
     network = Nano(NanoConfig(trunk=trunk_config(input_px=PX)), [int(i) for i in table.ids]).eval()
     torch.nn.init.normal_(network.trunk.head.classify.weight, std=0.5)  # zero before training
-    limits = Thresholds(pixel=0.1, pixel_before=0.05, sounding=0.0, sounding_before=0.0, area=0.0)
+    limits = Thresholds(pixel=0.1, pixel_before=0.05, sounding=0.0, sounding_before=0.0, smallest=0.0)
     return build("nano-test", network, limits, eye, ear, table)
 
 
