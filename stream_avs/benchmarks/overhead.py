@@ -76,20 +76,24 @@ def measure_overhead(
     config = RunConfig(source="steady", publish=PublishConfig(address="tcp://127.0.0.1:*"))
     source = SteadySource(width_px, height_px, fps, duration_s)
     collected: dict[str, list[tuple[float, float]]] = defaultdict(list)
+
+    def drain() -> None:
+        while not samples.empty():  # a full pipe would silence the readers
+            name, added_ms, age_ms = samples.get()
+            collected[name].append((added_ms, age_ms))
+
     with Publisher(config.publish, config.name) as publisher:
         child = context.Process(target=_read, args=(publisher.address, readers, samples), daemon=True)
         child.start()
         try:
             time.sleep(READERS_START_S)
             with Pipeline(config, source, DiscModel(), (publisher.publish,)) as pipeline:
-                run_until_done(pipeline)
+                run_until_done(pipeline, tick=drain)
             time.sleep(0.5)
+            drain()
         finally:
             child.terminate()
-    while not samples.empty():
-        name, added_ms, age_ms = samples.get()
-        collected[name].append((added_ms, age_ms))
-    child.join()
+            child.join()
     return Overhead(
         width_px=width_px, height_px=height_px, fps=fps, duration_s=duration_s,
         captured=pipeline.captured, masks=pipeline.snapshot().masks,

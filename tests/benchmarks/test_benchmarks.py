@@ -36,6 +36,12 @@ def test_every_reader_is_measured_and_the_slow_one_sees_fewer() -> None:
     assert 0 < fast.added.p50_ms < 100
 
 
+def test_no_sample_of_many_readers_is_lost() -> None:
+    readers = tuple(Reader(name=f"reader {i}") for i in range(9))
+    run = measure_overhead(readers, fps=100.0, duration_s=4)
+    assert all(r.added.n > 200 for r in run.readers)  # of about 355 each; a full pipe left 150
+
+
 def test_soak_loops_the_clip_and_reports(talkers: Path) -> None:
     config = RunConfig(source=str(talkers), publish=PublishConfig(address="tcp://127.0.0.1:*"))
     soak = run_soak(config, DiscModel(), minutes=0.25, every_s=1)
