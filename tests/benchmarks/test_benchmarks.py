@@ -38,8 +38,8 @@ def test_every_reader_is_measured_and_the_slow_one_sees_fewer() -> None:
 
 def test_no_sample_of_many_readers_is_lost() -> None:
     readers = tuple(Reader(name=f"reader {i}") for i in range(9))
-    run = measure_overhead(readers, fps=100.0, duration_s=4)
-    assert all(r.added.n > 200 for r in run.readers)  # of about 355 each; a full pipe left 150
+    run = measure_overhead(readers, fps=40.0, duration_s=9)
+    assert all(r.added.n > 200 for r in run.readers)  # of 315 each; a full pipe left 150
 
 
 def test_soak_loops_the_clip_and_reports(talkers: Path) -> None:
