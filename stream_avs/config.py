@@ -305,6 +305,8 @@ class RunConfig:
     """Name of the stream, the topic subscribers ask for."""
     policy: Policy = Policy.AUTO
     """What to do when frames come faster than masks."""
+    calibration: str = ""
+    """File written by `stream-avs calibrate sync`; gives `window.timeshift_cam_mic_s`."""
     duration_s: float = 0.0
     """Stop after this long; 0 runs until the source ends or Ctrl-C."""
     overlay: str = ""

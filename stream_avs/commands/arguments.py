@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 import tyro
 
+from stream_avs.config import RunConfig
 from stream_avs.errors import ConfigError
 
 T = TypeVar("T")
+R = TypeVar("R", bound=RunConfig)
 
 
 def parse_arguments(
@@ -37,6 +41,20 @@ def parse_arguments(
     if default is None:
         return tyro.cli(config, **settings)  # type: ignore[call-overload, no-any-return]
     return tyro.cli(config, default=default, **settings)  # type: ignore[call-overload, no-any-return]
+
+
+def calibrated(config: R) -> R:
+    """Put the shift of `config.calibration`, if one is named, into the window settings.
+
+    Raises:
+        CalibrationFileError: the file is missing, damaged or of another kind.
+        ConfigError: the settings hold another shift already.
+    """
+    if not config.calibration:
+        return config
+    from stream_avs.calibration.av_calib import with_av_calib
+
+    return replace(config, window=with_av_calib(config.window, Path(config.calibration)))
 
 
 def take(argv: list[str], flag: str) -> tuple[str, list[str]]:

@@ -15,7 +15,7 @@ from stream_avs.capture.address import redact
 from stream_avs.capture.open_source import make_source
 from stream_avs.capture.passing_sink import PassingSink
 from stream_avs.capture.tap import NoSink
-from stream_avs.commands.arguments import parse_arguments
+from stream_avs.commands.arguments import calibrated, parse_arguments
 from stream_avs.config import Pace, RunConfig
 from stream_avs.errors import ConfigError, PublishError, StreamAvsError
 from stream_avs.ledger import Ledger
@@ -55,7 +55,7 @@ def run(argv: list[str]) -> int:
         return _save(argv[1:])
     if argv and not argv[0].startswith("-"):
         argv = ["--record.path", *argv]
-    config = parse_arguments(RecordCommand, "record", argv, DESCRIPTION)
+    config = calibrated(parse_arguments(RecordCommand, "record", argv, DESCRIPTION))
     if not config.record.path:
         raise ConfigError("no file to record to", "Give it: stream-avs record FILE --source webcam")
     signal.signal(signal.SIGTERM, _interrupt)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stream_avs.capture.open_source import make_source
 from stream_avs.capture.tap import chain
-from stream_avs.commands.arguments import parse_arguments, take
+from stream_avs.commands.arguments import calibrated, parse_arguments, take
 from stream_avs.commands.extras import RunCommand, open_extras, short_options
 from stream_avs.commands.status_view import StatusView, summary
 from stream_avs.config import Pace, RunConfig, load_yaml
@@ -81,7 +81,7 @@ def parse(argv: list[str]) -> RunCommand:
     if path:
         source, _ = take(argv, "--source")
         default = load_yaml(Path(path), RunCommand, **({"source": source} if source else {}))
-    return parse_arguments(RunCommand, "run", argv, DESCRIPTION, default)
+    return calibrated(parse_arguments(RunCommand, "run", argv, DESCRIPTION, default))
 
 
 def _overlay(config: RunConfig, ledger: Ledger, stack: ExitStack) -> OverlayTap | None:

@@ -15,9 +15,10 @@ import av
 import numpy as np
 import pytest
 
+from stream_avs.calibration.av_calib import read_av_calib
 from stream_avs.commands.run import parse
 from stream_avs.config import Policy
-from stream_avs.errors import ConfigError
+from stream_avs.errors import ConfigError, StreamAvsError
 
 COMMAND = [sys.executable, "-m", "stream_avs", "run"]
 
@@ -198,6 +199,15 @@ def test_yaml_and_flags_agree(tmp_path: Path) -> None:
     assert (config.source, config.name, config.policy) == ("webcam", "front", Policy.FRESHEST)
     assert config.publish.address == "tcp://127.0.0.1:2"
     assert parse(["--source=a", "--publish=tcp://127.0.0.1:3"]).publish.address == "tcp://127.0.0.1:3"
+
+
+def test_calibration_file_sets_the_shift(tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "calib" / "examples" / "av_calib.yaml"
+    shift_s = read_av_calib(example).timeshift_cam_mic_s
+    assert shift_s != 0
+    assert parse(["--source=a", f"--calibration={example}"]).window.timeshift_cam_mic_s == shift_s
+    with pytest.raises(StreamAvsError, match=r"nowhere\.yaml does not exist"):
+        parse(["--source=a", f"--calibration={tmp_path / 'nowhere.yaml'}"])
 
 
 def test_config_without_a_value() -> None:
