@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import importlib.metadata
 import json
@@ -10,6 +11,7 @@ import platform
 import shutil
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from stream_avs import __version__
 from stream_avs.commands.arguments import parse_arguments
@@ -23,6 +25,8 @@ class DoctorConfig:
 
     json: bool = False
     """Print JSON, e.g. to attach to a bug report."""
+    calibration: str = ""
+    """File written by `stream-avs calibrate sync`, to show its shift and age."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +63,8 @@ def run(argv: list[str]) -> int:
     """Print the checks; returns 0 if everything `stream-avs run` needs on a file is there, else 1."""
     config = parse_arguments(DoctorConfig, "doctor", argv, __doc__)
     checks = [*map(_package, PACKAGES), _portaudio(), *_devices(), _machine(), _cuda(), _ros2(), _weights()]
+    if config.calibration:
+        checks.append(_calibration(Path(config.calibration)))
     if config.json:
         print(json.dumps({"version": __version__, "checks": [asdict(c) for c in checks]}, indent=2))
     else:
@@ -174,6 +180,13 @@ def _weights() -> Check:
         found=f"{', '.join(files) or 'none'}; {free_gb:.0f} GB free on that disk",
         get="reinstall stream-avs: the package is incomplete", required=True,
     )  # fmt: skip
+
+
+def _calibration(path: Path) -> Check:
+    from stream_avs.calibration.av_calib import describe_av_calib, read_av_calib
+
+    found = describe_av_calib(read_av_calib(path), datetime.datetime.now(datetime.UTC))
+    return Check(name="calibration", purpose="camera-microphone shift", status=OK, found=found)
 
 
 def _first_line(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,14 @@ def test_json_names_every_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert "espnetv2" in by_name["weights"]["found"]
     needed_and_missing = [c for c in report["checks"] if c["required"] and c["status"] == "missing"]
     assert code == (1 if needed_and_missing else 0)
+
+
+def test_a_calibration_file_is_shown_with_its_shift_and_age(capsys: pytest.CaptureFixture[str]) -> None:
+    example = Path(__file__).parents[2] / "calib" / "examples" / "av_calib.yaml"
+    doctor.run(["--calibration", str(example)])
+    line = next(line for line in capsys.readouterr().out.splitlines() if " calibration " in line)
+    assert " ms" in line
+    assert "day" in line
 
 
 def test_a_missing_package_is_named_with_the_command(
