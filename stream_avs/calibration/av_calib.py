@@ -128,13 +128,18 @@ def with_av_calib(window: WindowConfig, path: Path) -> WindowConfig:
     return replace(window, timeshift_cam_mic_s=shift_s)
 
 
+def shift_text(shift_s: float) -> str:
+    """The shift in milliseconds with its sign, e.g. "+42.3 ms"; never "-0.0 ms"."""
+    return f"{round(shift_s * 1e3, 1) + 0.0:+.1f} ms"
+
+
 def describe_av_calib(calib: AvCalib, now: datetime.datetime) -> str:
     """One line on the shift, its error and its age, e.g. for `doctor`."""
     age = calib.age_days(now)
     old = ": measure it again" if age > OLD_DAYS else ""
     days = f"{age:.0f} days old" if age >= 1 else "of today"
     return (
-        f"{calib.timeshift_cam_mic_s * 1e3:+.1f} ms (standard error {calib.std_error_s * 1e3:.1f} ms, "
+        f"{shift_text(calib.timeshift_cam_mic_s)} (standard error {calib.std_error_s * 1e3:.1f} ms, "
         f"{calib.events} {calib.method} events, {days}{old})"
     )
 

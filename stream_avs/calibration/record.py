@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,12 @@ MAX_SPAN_S = 300.0
 """More than this is not kept: memory is finite, and a film is no calibration."""
 
 TICK_S = 0.2
+SILENT_S = 15.0
+"""A live source that gives nothing for so long after its start will give nothing."""
+
+LONGEST = 3.0
+"""However often a recording begins anew, it ends after so many times its length."""
+
 TAKE_TIMEOUT_S = 0.1
 
 
@@ -32,15 +39,31 @@ class _Ends:
     def __init__(self) -> None:
         self.done = threading.Event()
         self.error: StreamAvsError | None = None
-        self.remarks: list[str] = []
+        self._happened: Counter[str] = Counter()
+        self._details: dict[str, str] = {}
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What happened on the way, each kind once, with how often and the latest detail."""
+        return tuple(
+            name
+            + (f", {count} times" if count > 1 else "")
+            + (f": {self._details[name]}" * bool(self._details[name]))
+            for name, count in self._happened.items()
+        )
+
+    def remark(self, name: str, detail: str = "") -> None:
+        """Remember that something happened."""
+        self._happened[name] += 1
+        self._details[name] = detail
 
     def event(self, event: Event, stamp_ns: int, detail: str = "") -> None:
         """Remember it as a remark."""
-        self.remarks.append(f"{event.value}: {detail}" if detail else event.value)
+        self.remark(event.value, detail)
 
     def discontinuity(self, reason: str, stamp_ns: int) -> None:
         """Remember it as a remark."""
-        self.remarks.append(f"discontinuity: {reason}")
+        self.remark("discontinuity", reason)
 
     def audio_ended(self) -> None:
         """Nothing to do."""
@@ -54,6 +77,10 @@ class _Ends:
 class Recorder(_Ends):
     """Keeps small grey pictures and all sound.
 
+    When the clock of a device snaps, all stamps before are off by an unknown amount, as in the first
+    seconds of some sound servers. If both pictures and sound are kept, to be compared, the recording
+    then begins anew.
+
     Args:
         pictures, sound: what to keep.
     """
@@ -66,6 +93,22 @@ class Recorder(_Ends):
         self._grey: list[NDArray[np.uint8]] = []
         self._blocks: list[AudioBlock] = []
         self._stamp_source = StampSource.ARRIVAL
+        self._begun_s: float | None = None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the first picture or sound of this recording; 0 before."""
+        return 0.0 if self._begun_s is None else time.monotonic() - self._begun_s
+
+    def event(self, event: Event, stamp_ns: int, detail: str = "") -> None:
+        """Remember it as a remark; begin anew on a `CLOCK_SNAP`."""
+        super().event(event, stamp_ns, detail)
+        if event is Event.CLOCK_SNAP and all(self._keep):
+            with self._lock:
+                self._stamps_ns.clear()
+                self._grey.clear()
+                self._blocks.clear()
+                self._begun_s = None
 
     def frame(
         self,
@@ -91,6 +134,7 @@ class Recorder(_Ends):
             self._stamps_ns.append(stamp_ns)
             self._grey.append(small)
             self._stamp_source = stamp_source
+            self._begun_s = self._begun_s or time.monotonic()
 
     def audio(self, block: AudioBlock) -> None:
         """Keep a copy."""
@@ -107,10 +151,11 @@ class Recorder(_Ends):
                 self._full()
                 return
             self._blocks.append(copy)
+            self._begun_s = self._begun_s or time.monotonic()
 
     def _full(self) -> None:
         if not self.done.is_set():
-            self.remarks.append(f"only the first {MAX_SPAN_S:g} s are used")
+            self.remark(f"only the first {MAX_SPAN_S:g} s are used")
             self.done.set()
 
     def pictures(self) -> PictureTrack:
@@ -212,25 +257,27 @@ def record(
     Args:
         source: not yet opened.
         sink: takes what comes.
-        duration_s: how long to record from a live source; a file is read to its end.
+        duration_s: how long to record from a live source, from its first data on; a file is read to
+            its end.
         opened: told what the source is before it starts.
-        tick: called a few times per second with the time gone by.
+        tick: called a few times per second with the time recorded so far.
 
     Raises:
         SourceError: it cannot be opened, or it failed.
     """
     info = source.open()
     opened(info)
-    begin = time.monotonic()
+    begin_s = time.monotonic()
     try:
         source.start(_as_sink(sink))
         while not sink.done.wait(TICK_S):
-            elapsed_s = time.monotonic() - begin
-            tick(elapsed_s)
-            if info.live and elapsed_s >= duration_s:
+            tick(sink.elapsed_s)
+            total_s = time.monotonic() - begin_s
+            given_up = total_s >= (LONGEST * duration_s if sink.elapsed_s else SILENT_S)
+            if info.live and (sink.elapsed_s >= duration_s or given_up):
                 break
     except KeyboardInterrupt:
-        sink.remarks.append("stopped by Ctrl-C")
+        sink.remark("stopped by Ctrl-C")
     finally:
         source.stop()
     if sink.error is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from stream_avs.calibration.av_calib import shift_text
 from stream_avs.calibration.chart import BLUE, GREY, INK, RED, Chart, Panel
 from stream_avs.calibration.edge_fit import ramp
 from stream_avs.calibration.sync_result import Method, SyncEstimate
@@ -14,12 +15,12 @@ AXES = {Method.FLASH: "brightness, 0 dark to 1 bright", Method.CLAP: "stillness,
 
 def draw_sync(estimate: SyncEstimate, title: str) -> Chart:
     """Draw all events laid over each other with the fitted edge, and the shift by each event."""
-    shift_ms, error_ms = estimate.shift_s * MS, estimate.std_error_s * MS
+    error_ms = estimate.std_error_s * MS
     locked = "; drawn video: events begin with a frame" if estimate.frame_locked else ""
     chart = Chart(
         1240,
         560,
-        f"t_mic = t_cam {shift_ms:+.1f} ms, standard error {error_ms:.1f} ms",
+        f"t_mic = t_cam {shift_text(estimate.shift_s)}, standard error {error_ms:.1f} ms",
         f"{title}; {estimate.events} {estimate.method.value} events at {estimate.fps:.1f} fps{locked}",
     )
     _draw_edge(chart, estimate)

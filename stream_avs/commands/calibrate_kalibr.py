@@ -14,7 +14,7 @@ from typing import Annotated
 
 import tyro
 
-from stream_avs.calibration.av_calib import write_av_calib
+from stream_avs.calibration.av_calib import shift_text, write_av_calib
 from stream_avs.calibration.camera_info import check_camera_name, write_camera_info
 from stream_avs.calibration.kalibr import av_calib_of, read_kalibr, shift_of
 from stream_avs.commands.calibrate_common import make_console, parse
@@ -57,7 +57,7 @@ def run(argv: list[str]) -> int:
         if shift_s is not None:
             stem = "av_calib" if len(cameras) == 1 else f"av_calib_{camera.key}"
             write_av_calib(folder / f"{stem}.yaml", av_calib_of(camera, shift_s, now))
-            console.print(f"wrote {folder / stem}.yaml: t_mic = t_cam {shift_s * 1e3:+.1f} ms")
+            console.print(f"wrote {folder / stem}.yaml: t_mic = t_cam {shift_text(shift_s)}")
         elif camera.timeshift_cam_imu_s is not None:
             console.print(
                 f"  timeshift_cam_imu {camera.timeshift_cam_imu_s * 1e3:+.1f} ms is to the IMU and not used; "

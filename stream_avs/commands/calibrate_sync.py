@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from stream_avs.calibration.av_calib import AvCalib, write_av_calib
-from stream_avs.calibration.devices import Inputs, both, device_names, exposure_of
+from stream_avs.calibration.av_calib import AvCalib, shift_text, write_av_calib
+from stream_avs.calibration.devices import Inputs, both, camera_index, device_names, exposure_of
 from stream_avs.calibration.errors import CalibrationError
 from stream_avs.calibration.exposure import Exposure
 from stream_avs.calibration.onsets import find_onsets
@@ -85,7 +85,7 @@ def run(argv: list[str]) -> int:
     plot = Path(config.plot) if config.plot else out.with_suffix(".png")
     write_av_calib(out, calib)
     draw_sync(estimate, info.name).save(plot)
-    _report(calib, estimate, pictures.stamp_source, console)
+    _report(config, calib, estimate, pictures.stamp_source, console)
     console.print(f"wrote {out} and {plot}")
     return 0
 
@@ -141,17 +141,18 @@ def _calib(
     )
 
 
-def _report(calib: AvCalib, estimate: SyncEstimate, stamps: StampSource, console: Console) -> None:
-    shift_ms = calib.timeshift_cam_mic_s * 1e3
+def _report(
+    config: SyncConfig, calib: AvCalib, estimate: SyncEstimate, stamps: StampSource, console: Console
+) -> None:
     console.print(
-        f"t_mic = t_cam {shift_ms:+.1f} ms, standard error {calib.std_error_s * 1e3:.1f} ms, from "
-        f"{estimate.events} events ({estimate.seen} seen, {estimate.heard} heard) by {calib.method}"
+        f"t_mic = t_cam {shift_text(calib.timeshift_cam_mic_s)}, "
+        f"standard error {calib.std_error_s * 1e3:.1f} ms, from {estimate.events} events ({estimate.seen} seen, {estimate.heard} heard) by {calib.method}"
     )
     if estimate.frame_locked:
         console.print("  a drawn video: its events begin exactly with a frame")
     if stamps is StampSource.ARRIVAL:
         console.print("  frames are stamped when they arrive: the shift holds while the load stays the same")
-    if calib.exposure_ms == 0.0 and stamps is not StampSource.CONTAINER:
+    if calib.exposure_ms == 0.0 and camera_index(config.source) is not None:
         console.print("  the exposure is automatic or not known: fix it, or the shift changes with the light")
     if calib.drift_s:
         console.print(f"  the shift changed by {calib.drift_s * 1e3:+.1f} ms during the recording")

@@ -17,6 +17,8 @@ def write_film(path: Path, scene: Scene, video: str = "libx264", audio: str = "a
     with av.open(str(path), "w") as container:
         sight = container.add_stream(video, rate=Fraction(scene.fps).limit_denominator(1001))
         sight.width, sight.height, sight.pix_fmt = 256, 192, "yuv420p"
+        if video == "libx264":
+            sight.options = {"preset": "ultrafast"}
         sight.time_base = sight.codec_context.time_base = Fraction(1, 60_000)
         sound = container.add_stream(audio, rate=RATE_HZ, layout="mono")
         for grey, stamp_ns in zip(track.grey, track.stamps_ns, strict=True):

@@ -11,6 +11,7 @@ from stream_avs.calibration.av_calib import (
     AvCalib,
     describe_av_calib,
     read_av_calib,
+    shift_text,
     with_av_calib,
     write_av_calib,
 )
@@ -123,6 +124,15 @@ def test_a_session_takes_the_shift(tmp_path: Path) -> None:
         with_av_calib(WindowConfig(timeshift_cam_mic_s=0.1), path)
     with pytest.raises(CalibrationFileError, match="does not exist"):
         with_av_calib(window, tmp_path / "none.yaml")
+
+
+def test_shifts_have_a_sign_and_zero_is_positive() -> None:
+    assert [shift_text(s) for s in (0.0423, -0.3, -0.00001, 0.0)] == [
+        "+42.3 ms",
+        "-300.0 ms",
+        "+0.0 ms",
+        "+0.0 ms",
+    ]
 
 
 def test_description_tells_age(tmp_path: Path) -> None:

@@ -39,11 +39,11 @@ def test_corners_are_found_where_they_are(kind: BoardKind) -> None:
 def test_charuco_is_found_in_part() -> None:
     config = BoardConfig()
     turn, move = LEVEL
-    found = BoardFinder(config).find(render(config, LENS, (turn, move + np.array([190, 0, 0]))))
+    found = BoardFinder(config).find(render(config, LENS, (turn, move + np.array([260, 0, 0]))))
     assert found is not None
     assert 6 <= len(found.ids) < 40
     projected, _ = cv2.projectPoints(
-        found.on_board, turn, move + np.array([190, 0, 0]), LENS.matrix, np.array(LENS.distortion)
+        found.on_board, turn, move + np.array([260, 0, 0]), LENS.matrix, np.array(LENS.distortion)
     )
     assert np.linalg.norm(found.points - projected.reshape(-1, 2), axis=1).max() < 0.3
 

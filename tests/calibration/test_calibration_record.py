@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stream_avs.calibration.record import MAX_SPAN_S, FrameFeed, Recorder, record, shrink
+from stream_avs.capture.base import SourceInfo
 from stream_avs.capture.media import Media
 from stream_avs.capture.synthetic import Synthetic
 from stream_avs.config import MediaConfig, Pace, SyntheticConfig
@@ -92,7 +93,7 @@ def test_ctrl_c_ends_the_recording_and_keeps_it() -> None:
             raise KeyboardInterrupt
 
     record(Synthetic(), recorder, 60.0, tick=tick)
-    assert recorder.remarks == ["stopped by Ctrl-C"]
+    assert recorder.remarks == ("stopped by Ctrl-C",)
     assert len(recorder.pictures().stamps_ns) > 0
 
 
@@ -123,15 +124,54 @@ def test_memory_is_bounded() -> None:
     assert recorder.done.is_set()
     assert recorder.pictures().stamps_ns.tolist() == [0]
     assert len(recorder.samples()[0]) == 4
-    assert recorder.remarks == ["only the first 300 s are used"]
+    assert recorder.remarks == ("only the first 300 s are used",)
 
 
-def test_what_happens_on_the_way_is_remembered() -> None:
+def test_what_happens_on_the_way_is_remembered_once_per_kind() -> None:
     recorder = Recorder()
-    recorder.event(Event.AUDIO_OVERRUN, 0, "12 samples")
+    for count in (12, 7):
+        recorder.event(Event.AUDIO_OVERRUN, 0, f"{count} samples")
     recorder.event(Event.RECONNECT, 0)
     recorder.discontinuity("seek", 0)
-    assert recorder.remarks == ["audio_overrun: 12 samples", "reconnect", "discontinuity: seek"]
+    assert recorder.remarks == ("audio_overrun, 2 times: 7 samples", "reconnect", "discontinuity: seek")
+
+
+def test_a_clock_that_snaps_begins_the_recording_anew() -> None:
+    # Then pictures and sound cannot be compared across it; sound alone still can.
+    for recorder, kept in ((Recorder(), 0), (Recorder(pictures=False), 4)):
+        recorder.audio(AudioBlock(samples=np.zeros((4, 1), np.float32), stamp_ns=0, sample_rate_hz=8000))
+        assert recorder.elapsed_s >= 0
+        recorder.event(Event.CLOCK_SNAP, 0, "+170 ms")
+        assert len(recorder.samples()[0]) == kept
+        assert (recorder.elapsed_s == 0) == (kept == 0)
+
+
+class Late:
+    """A source whose sound comes a while after its start, as from a sound server that wakes up."""
+
+    def open(self) -> SourceInfo:
+        return SourceInfo(name="late", sample_rate_hz=8000, channels=1)
+
+    def start(self, sink: Recorder) -> None:
+        threading.Thread(target=self._run, args=(sink,), daemon=True).start()
+
+    def _run(self, sink: Recorder) -> None:
+        time.sleep(0.8)
+        for n in range(400):
+            block = np.zeros((80, 1), np.float32)
+            sink.audio(AudioBlock(samples=block, stamp_ns=n * 10_000_000, sample_rate_hz=8000))
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        pass
+
+
+def test_the_time_counts_from_the_first_data_on() -> None:
+    recorder = Recorder(pictures=False)
+    began = time.monotonic()
+    record(Late(), recorder, 1.0)  # type: ignore[arg-type]
+    assert time.monotonic() - began > 1.75
+    assert recorder.sound()[0].samples.size >= 4000
 
 
 def test_blocks_are_copied() -> None:

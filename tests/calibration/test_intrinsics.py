@@ -82,7 +82,7 @@ def test_a_bent_view_is_left_out() -> None:
     views[3] = dataclasses.replace(views[3], found=bad)
     result = calibrate_camera(views, "front")
     assert [(v.name, reason.startswith("error")) for v, reason in result.dropped] == [(views[3].name, True)]
-    check_focal(TRUE, result.info.camera_matrix, 0.001)
+    check_focal(TRUE, result.info.camera_matrix, 0.002)
 
 
 def test_a_stray_corner_is_left_out() -> None:
@@ -95,7 +95,7 @@ def test_a_stray_corner_is_left_out() -> None:
     used = result.views[5].found
     assert len(used.ids) == len(found.ids) - 1
     assert found.ids[2] not in used.ids
-    check_focal(TRUE, result.info.camera_matrix, 0.001)
+    check_focal(TRUE, result.info.camera_matrix, 0.002)
 
 
 def test_alike_and_blurred_views_are_left_out() -> None:
@@ -152,7 +152,7 @@ def test_a_board_in_one_corner_is_refused() -> None:
         calibrate_camera(views, "front", IntrinsicsConfig())
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=10)
 @given(
     fx=st.floats(300, 1500), ratio=st.floats(0.95, 1.05), k1=st.floats(-0.3, 0.2), seed=st.integers(0, 1000)
 )
