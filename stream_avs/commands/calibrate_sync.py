@@ -146,7 +146,8 @@ def _report(
 ) -> None:
     console.print(
         f"t_mic = t_cam {shift_text(calib.timeshift_cam_mic_s)}, "
-        f"standard error {calib.std_error_s * 1e3:.1f} ms, from {estimate.events} events ({estimate.seen} seen, {estimate.heard} heard) by {calib.method}"
+        f"standard error {calib.std_error_s * 1e3:.1f} ms, from {estimate.events} events "
+        f"({estimate.seen} seen, {estimate.heard} heard) by {calib.method}"
     )
     if estimate.frame_locked:
         console.print("  a drawn video: its events begin exactly with a frame")
