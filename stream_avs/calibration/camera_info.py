@@ -17,6 +17,8 @@ from stream_avs.calibration.yaml_file import Keys, number_text, read_keys, write
 from stream_avs.errors import nearest
 
 NAME = re.compile(r"[A-Za-z0-9_]+")
+PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+YAML_WORDS = frozenset({"y", "yes", "n", "no", "on", "off", "true", "false", "null"})
 
 COEFFICIENTS: dict[str, tuple[int, ...]] = {
     "plumb_bob": (5, 4),  # k1 k2 p1 p2 [k3]
@@ -109,9 +111,7 @@ def camera_info_text(info: CameraInfo) -> str:
     lines = [
         f"image_width: {info.width_px}",
         f"image_height: {info.height_px}",
-        f"camera_name: {info.camera_name}"
-        if not info.camera_name.isdigit()
-        else f'camera_name: "{info.camera_name}"',
+        f"camera_name: {_plain_or_quoted(info.camera_name)}",
         *_matrix_lines("camera_matrix", 3, 3, info.camera_matrix),
         f"distortion_model: {info.distortion_model}",
         *_matrix_lines("distortion_coefficients", 1, len(info.distortion), info.distortion),
@@ -119,6 +119,11 @@ def camera_info_text(info: CameraInfo) -> str:
         *_matrix_lines("projection_matrix", 3, 4, info.projection),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _plain_or_quoted(name: str) -> str:
+    """Quote what YAML would take for a number, a truth value or nothing, e.g. 1_000 or No."""
+    return name if PLAIN.fullmatch(name) and name.lower() not in YAML_WORDS else f'"{name}"'
 
 
 def _matrix_lines(key: str, rows: int, columns: int, data: tuple[float, ...]) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,18 @@ def test_writing_and_reading_changes_nothing(
     path = tmp_path_factory.mktemp("info") / "camera.yaml"
     write_camera_info(path, info)
     assert read_camera_info(path) == info
+
+
+NAMELESS = CameraInfo(
+    camera_name="", width_px=16, height_px=16, distortion_model="plumb_bob", distortion=(0.0,) * 5,
+    camera_matrix=(9.0, 0.0, 8.0, 0.0, 9.0, 8.0, 0.0, 0.0, 1.0), projection=(0.0,) * 12,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["12", "1_000", "0x1F", "1e5", "No", "TRUE", "null", "_1", "y", "on"])
+def test_names_that_yaml_takes_for_something_else_stay_names(name: str) -> None:
+    text = camera_info_text(dataclasses.replace(NAMELESS, camera_name=name))
+    assert yaml.safe_load(text)["camera_name"] == name
 
 
 @given(info=infos())
