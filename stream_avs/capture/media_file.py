@@ -101,7 +101,9 @@ class FilePass:
         """How much a recording lacks that its header promises, having ended at `end_ns`; 0 for nothing."""
         if not DECLARES_LENGTH & set(self._containers[0].format.name.split(",")):
             return 0.0
-        missing_s = self.info.duration_s - (end_ns - self.start_ns) / NS_PER_S
+        # Some formats declare the length from zero, others from the first stamp.
+        played_ns = max(end_ns, end_ns - self.start_ns)
+        missing_s = self.info.duration_s - played_ns / NS_PER_S
         return missing_s if missing_s > CUT_SHORT_S else 0.0
 
     def close(self) -> None:

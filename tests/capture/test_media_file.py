@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from clips import EVENTS_S, FPS, HEIGHT, RATE_HZ, WIDTH, beeps_ns, flashes_ns, make_clip, rotated, sound
@@ -215,6 +216,21 @@ def test_a_file_cut_short_ends_in_order(tmp_path: Path) -> None:
     assert sink.counts()[Event.DECODE_ERROR] > 0
     assert sink.error is None
     assert sink.ends == 1
+
+
+def test_a_file_whose_stamps_begin_late_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "late.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for i in range(FPS):
+            frame = av.VideoFrame.from_ndarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8), format="rgb24")
+            frame.pts = FPS + i  # from one second on
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    sink = played(path)
+    assert len(sink.frames) == FPS
+    assert sink.counts()[Event.DECODE_ERROR] == 0
 
 
 def test_damage_is_counted_and_played_over(tmp_path: Path) -> None:
