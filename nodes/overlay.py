@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from stream_avs.capture.tap import NoSink
 from stream_avs.clock import monotonic_ns, unix_offset_ns
 from stream_avs.config import require
-from stream_avs.errors import StreamAvsError
 from stream_avs.link.receiver import ZmqSource
 from stream_avs.link.sender import MediaSender
 from stream_avs.link.settings import LinkConfig
 from stream_avs.publish.draw import overlay_result
 from stream_avs.publish.subscriber import Subscriber
 from stream_avs.publish.wire import Profile
-from stream_avs.types import NS_PER_MS, AudioBlock, Event, Image, MaskResult, StampSource
+from stream_avs.types import NS_PER_MS, Image, MaskResult, StampSource
 
 from .running import Say, stop_on_signals
 
@@ -53,7 +53,7 @@ class OverlayNode:
         require(self.duration_s >= 0, "duration_s", self.duration_s, "0 or more seconds")
 
 
-class PictureSink:
+class PictureSink(NoSink):
     """Keeps the newest pictures of a source by their unix time; ignores its sound.
 
     Args:
@@ -86,21 +86,6 @@ class PictureSink:
         self._pictures[stamp_ns + unix_offset_ns()] = (np.array(image), frame_id)
         if len(self._pictures) > self._count:
             self._pictures.popitem(last=False)
-
-    def audio(self, block: AudioBlock) -> None:
-        """See `Sink.audio`."""
-
-    def event(self, event: Event, stamp_ns: int, detail: str = "") -> None:
-        """See `Sink.event`."""
-
-    def discontinuity(self, reason: str, stamp_ns: int) -> None:
-        """See `Sink.discontinuity`."""
-
-    def audio_ended(self) -> None:
-        """See `Sink.audio_ended`."""
-
-    def ended(self, error: StreamAvsError | None = None) -> None:
-        """See `Sink.ended`; the node waits for the capture node to come back."""
 
 
 def run_zmq(config: OverlayNode, say: Say) -> None:

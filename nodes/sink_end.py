@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 
 from stream_avs.capture.base import Sink
+from stream_avs.capture.passing_sink import PassingSink
 from stream_avs.errors import StreamAvsError
-from stream_avs.types import AudioBlock, Event, Image, StampSource
+from stream_avs.types import AudioBlock, Image, StampSource
 
 
-class EndingSink:
+class EndingSink(PassingSink):
     """Passes on to `sink`; counts, and sets `ended_event` when the source has ended."""
 
     def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+        super().__init__(sink)
         self.ended_event = threading.Event()
         self.error: StreamAvsError | None = None
         self.frames = self.blocks = 0
@@ -29,27 +30,15 @@ class EndingSink:
     ) -> None:
         """See `Sink.frame`."""
         self.frames += 1
-        self._sink.frame(image, stamp_ns, arrival_ns, frame_id=frame_id, stamp_source=stamp_source)
+        super().frame(image, stamp_ns, arrival_ns, frame_id=frame_id, stamp_source=stamp_source)
 
     def audio(self, block: AudioBlock) -> None:
         """See `Sink.audio`."""
         self.blocks += 1
-        self._sink.audio(block)
-
-    def event(self, event: Event, stamp_ns: int, detail: str = "") -> None:
-        """See `Sink.event`."""
-        self._sink.event(event, stamp_ns, detail)
-
-    def discontinuity(self, reason: str, stamp_ns: int) -> None:
-        """See `Sink.discontinuity`."""
-        self._sink.discontinuity(reason, stamp_ns)
-
-    def audio_ended(self) -> None:
-        """See `Sink.audio_ended`."""
-        self._sink.audio_ended()
+        super().audio(block)
 
     def ended(self, error: StreamAvsError | None = None) -> None:
         """See `Sink.ended`."""
         self.error = error
-        self._sink.ended(error)
+        super().ended(error)
         self.ended_event.set()
