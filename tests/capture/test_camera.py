@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import struct
 import sys
 import threading
@@ -188,9 +189,23 @@ def test_a_camera_that_stays_away_is_waited_for(stand: _Stand, tmp_path: Path) -
     assert sink.counts()[Event.RECONNECT] >= 1
 
 
-def test_stop_before_start(stand: _Stand) -> None:
+def open_files() -> set[str]:
+    """Paths this process holds open (Linux); a descriptor may vanish while it is looked at."""
+    links = (str(link) for link in Path("/proc/self/fd").iterdir())
+    return {os.readlink(link) for link in links if os.path.lexists(link)}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc to see open files")
+def test_stop_before_start_frees_the_device_and_may_come_twice(stand: _Stand) -> None:
+    def held() -> bool:
+        return any(path.endswith("camera.mp4") for path in open_files())
+
     stand.camera.open()
+    assert held()
     stand.camera.stop()
+    assert not held()
+    stand.camera.stop()
+    assert stand.camera.open().width_px == 96
     stand.camera.stop()
 
 
