@@ -155,7 +155,8 @@ class Pipeline:
     def snapshot(self) -> Snapshot:
         """Rate, age, drops and what sounds, now."""
         rung = self._worker.rung if self._worker else "full"
-        return self.statistics.snapshot(monotonic_ns(), self.ledger.counts(), rung)
+        source = self._intake.watch.status() if self._intake else None
+        return self.statistics.snapshot(monotonic_ns(), self.ledger.counts(), rung, source)
 
     def __enter__(self) -> Pipeline:
         return self

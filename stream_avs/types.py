@@ -31,6 +31,17 @@ class StampSource(enum.StrEnum):
     ARRIVAL = "arrival"  # the moment the data reached us: late by the device's own delay
 
 
+class SourceState(enum.StrEnum):
+    """How a source is, in the same words for status line, diagnostics and page."""
+
+    WAITING = "waiting"  # open, but no picture comes: not yet, or not for a while
+    LIVE = "live"  # pictures come, and sound
+    SILENT = "silent"  # pictures come, sound does not
+    RECONNECTING = "reconnecting"  # lost, and being opened again
+    ENDED = "ended"  # nothing more will come, as intended
+    FAILED = "failed"  # nothing more will come, because of an error
+
+
 class Event(enum.StrEnum):
     """Everything out of the ordinary that happens to data on its way. All are counted."""
 
@@ -42,7 +53,10 @@ class Event(enum.StrEnum):
     RING_HELD = "ring_held"  # every slot of the ring is in use by a reader
     DECODE_ERROR = "decode_error"  # damaged packet or image
     STEP_ERROR = "step_error"  # the model failed on this window
+    POISONED = "poisoned"  # the engine gave numbers that are none, or its device was lost
+    WORKER_LOST = "worker_lost"  # in the worker's hands when it died or hung
     SKIPPED = "skipped"  # left out so that other masks are in time (overload ladder)
+    PAUSED = "paused"  # came while the session was paused
     SHUTDOWN = "shutdown"  # still waiting when the pipeline was stopped
     # audio
     AUDIO_GAP = "audio_gap"  # samples lost; filled with silence and marked missing
@@ -55,7 +69,10 @@ class Event(enum.StrEnum):
     DISCONTINUITY = "discontinuity"  # gap, seek, loop, source or geometry change
     OVERLOAD = "overload"  # the overload ladder went a rung down or up
     RECONNECT = "reconnect"  # the source was lost and opened again
+    RESTART = "restart"  # the worker was replaced, with a fresh engine or a fresh session
+    WALL_CLOCK = "wall_clock"  # the wall clock was set; stamps run on, their Unix time follows
     PUBLISH_DROP = "publish_drop"  # a result a publisher could not hand on
+    REFUSED = "refused"  # a client or a request from outside that was not let in
 
 
 FRAME_DROPS = frozenset(
@@ -67,7 +84,10 @@ FRAME_DROPS = frozenset(
         Event.RING_HELD,
         Event.DECODE_ERROR,
         Event.STEP_ERROR,
+        Event.POISONED,
+        Event.WORKER_LOST,
         Event.SKIPPED,
+        Event.PAUSED,
         Event.SHUTDOWN,
     }
 )

@@ -15,7 +15,7 @@ from stream_avs.calibration.opencv import cv2
 from stream_avs.calibration.tracks import PictureTrack, SoundPiece, join_blocks
 from stream_avs.capture.base import Sink, Source, SourceInfo
 from stream_avs.errors import StreamAvsError
-from stream_avs.types import NS_PER_S, AudioBlock, Event, Image, Samples, StampSource
+from stream_avs.types import NS_PER_S, AudioBlock, Event, Image, Samples, SourceState, StampSource
 
 GREY_WIDTH_PX = 128
 """Enough for hands that fill a tenth of the picture; three minutes at 30 Hz take 66 MB."""
@@ -64,6 +64,9 @@ class _Ends:
     def discontinuity(self, reason: str, stamp_ns: int) -> None:
         """Remember it as a remark."""
         self.remark("discontinuity", reason)
+
+    def announce(self, state: SourceState, detail: str = "") -> None:
+        """Nothing to do: a break is told as an event too."""
 
     def audio_ended(self) -> None:
         """Nothing to do."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from stream_avs.errors import StreamAvsError
-from stream_avs.types import AudioBlock, Event, Image, StampSource
+from stream_avs.types import AudioBlock, Event, Image, SourceState, StampSource
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +59,10 @@ class Sink(Protocol):
 
     def discontinuity(self, reason: str, stamp_ns: int) -> None:
         """What comes next does not continue what came before (seek, loop, reconnect)."""
+
+    def announce(self, state: SourceState, detail: str = "") -> None:
+        """Learn how the source is: RECONNECTING when it is lost, LIVE when it is open again, SILENT
+        when only its sound is lost; `detail` says why. The rest is seen from what comes or ends."""
 
     def audio_ended(self) -> None:
         """No more audio will come, or there is none; frames need not wait for it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stream_avs.capture.base import Sink
 from stream_avs.errors import StreamAvsError
-from stream_avs.types import AudioBlock, Event, Image, StampSource
+from stream_avs.types import AudioBlock, Event, Image, SourceState, StampSource
 
 
 class PassingSink:
@@ -40,6 +40,10 @@ class PassingSink:
     def discontinuity(self, reason: str, stamp_ns: int) -> None:
         """See `Sink.discontinuity`."""
         self._sink.discontinuity(reason, stamp_ns)
+
+    def announce(self, state: SourceState, detail: str = "") -> None:
+        """See `Sink.announce`."""
+        self._sink.announce(state, detail)
 
     def audio_ended(self) -> None:
         """See `Sink.audio_ended`."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from stream_avs.capture.base import Sink, SourceInfo
 from stream_avs.errors import StreamAvsError
-from stream_avs.types import AudioBlock, Event, Image, StampSource
+from stream_avs.types import AudioBlock, Event, Image, SourceState, StampSource
 
 Tap = Callable[[Sink, SourceInfo], Sink]
 
@@ -33,6 +33,9 @@ class NoSink:
 
     def discontinuity(self, reason: str, stamp_ns: int) -> None:
         """See `Sink.discontinuity`."""
+
+    def announce(self, state: SourceState, detail: str = "") -> None:
+        """See `Sink.announce`."""
 
     def audio_ended(self) -> None:
         """See `Sink.audio_ended`."""

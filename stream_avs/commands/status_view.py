@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stream_avs.engine.statistics import Snapshot
-from stream_avs.types import FRAME_DROPS, ResultState
+from stream_avs.types import FRAME_DROPS, ResultState, SourceState
 
 LINE_EVERY_S = 2.0
 LEVEL_FLOOR_DBFS = -60.0
@@ -67,6 +67,8 @@ class StatusView:
         table.add_column(justify="right", style="dim")
         table.add_column()
         table.add_row("masks/s", f"{snapshot.masks_per_s:5.1f}   {snapshot.masks} of {captured} frames")
+        if told := source(snapshot):
+            table.add_row("source", Text(told, style="yellow"))
         if snapshot.rung != "full":
             table.add_row("overload", Text(snapshot.rung, style="yellow"))
         table.add_row("age", f"p50 {ms(snapshot.age_p50_ms)}   p95 {ms(snapshot.age_p95_ms)}")
@@ -84,8 +86,9 @@ class StatusView:
 def one_line(snapshot: Snapshot) -> str:
     """The snapshot in one line."""
     overload = f"  overload: {snapshot.rung}" if snapshot.rung != "full" else ""
+    state = f"  source {told}" if (told := source(snapshot)) else ""
     return (
-        f"{snapshot.masks_per_s:5.1f} masks/s{overload}"
+        f"{snapshot.masks_per_s:5.1f} masks/s{overload}{state}"
         f"  age p50 {ms(snapshot.age_p50_ms)} p95 {ms(snapshot.age_p95_ms)}"
         f"  dropped {drops(snapshot) or 'none'}  sounding {sounding(snapshot).plain}"
     )
@@ -110,6 +113,14 @@ def stages(snapshot: Snapshot) -> str:
     return "  ".join(
         f"{name} {value:.1f}" for name, value in snapshot.stages_p50_ms.items() if name != "total"
     )
+
+
+def source(snapshot: Snapshot) -> str:
+    """How the source is, e.g. "reconnecting: lost camera 0"; "" while all is well."""
+    status = snapshot.source
+    if status.state is SourceState.LIVE:
+        return ""
+    return f"{status.state.value}: {status.detail}" if status.detail else status.state.value
 
 
 def drops(snapshot: Snapshot) -> str:

@@ -27,7 +27,7 @@ from stream_avs.publish.subscriber import Subscriber
 from stream_avs.publish.view_config import ViewConfig
 from stream_avs.publish.view_feed import ViewFeed
 from stream_avs.publish.websocket import ViewServer
-from stream_avs.types import NS_PER_S
+from stream_avs.types import NS_PER_S, SourceState
 
 DESCRIPTION = """\
 Serve a page with the masks of live streams or recordings, to this machine only.
@@ -92,7 +92,7 @@ def _reader(
         play = _Player(path, feed, stop, config.loop)
         return threading.Thread(target=play, name=f"view {path.name}", daemon=True)
     address, stream = _address(what)
-    feed.tell(stream, "waiting", source=address)
+    feed.tell(stream, SourceState.WAITING, source=address)
     subscriber = stack.enter_context(Subscriber(address, stream))
     return threading.Thread(
         target=_receive, args=(subscriber, feed, stop), name=f"view {stream}", daemon=True
@@ -105,10 +105,11 @@ def _receive(subscriber: Subscriber, feed: ViewFeed, stop: threading.Event) -> N
         result = subscriber.recv(0.1)
         if result is not None:
             heard_s = time.monotonic()
-            feed.tell(subscriber.stream, "live")
+            feed.tell(subscriber.stream, SourceState.LIVE)
             feed.publish(result)
         elif time.monotonic() - heard_s > SILENT_S:
-            feed.tell(subscriber.stream, "waiting", f"nothing heard for {time.monotonic() - heard_s:.0f} s")
+            silent_s = time.monotonic() - heard_s
+            feed.tell(subscriber.stream, SourceState.WAITING, f"nothing heard for {silent_s:.0f} s")
 
 
 class _Player:
@@ -123,20 +124,20 @@ class _Player:
         self._stop = stop
         self._loop = loop
         self._stream = self._recording.info.stream
-        feed.tell(self._stream, "waiting", source=str(path))
+        feed.tell(self._stream, SourceState.WAITING, source=str(path))
 
     def __call__(self) -> None:
         try:
             while self._play() and self._loop:
                 pass
-            self._feed.tell(self._stream, "ended", self._recording.damage())
+            self._feed.tell(self._stream, SourceState.ENDED, self._recording.damage())
         except StreamAvsError as error:
-            self._feed.tell(self._stream, "failed", error.what)
+            self._feed.tell(self._stream, SourceState.FAILED, error.what)
 
     def _play(self) -> bool:
         from stream_avs.record.items import AudioItem, FrameItem, ResultItem
 
-        self._feed.tell(self._stream, "live", "recording")
+        self._feed.tell(self._stream, SourceState.LIVE, "recording")
         shown = 0
         for item, shift_ns in self._due():
             shown += 1

@@ -11,7 +11,8 @@ from stream_avs.ledger import Ledger
 from stream_avs.timing.audio_ring import AudioRing
 from stream_avs.timing.frame_ring import FrameRing
 from stream_avs.timing.join import Join
-from stream_avs.types import AudioBlock, Event, Image, StampSource
+from stream_avs.timing.source_watch import SourceWatch
+from stream_avs.types import AudioBlock, Event, Image, SourceState, StampSource
 
 
 class Intake:
@@ -40,6 +41,8 @@ class Intake:
         self._changed = threading.Condition()
         self._version = 0
         self.captured = 0
+        self.watch = SourceWatch()
+        """How the source is."""
         self.finished = False
         self.error: StreamAvsError | None = None
         self._stopping = False
@@ -54,6 +57,7 @@ class Intake:
         stamp_source: StampSource = StampSource.ARRIVAL,
     ) -> None:
         """See `Sink.frame`."""
+        self.watch.frame()
         with self._changed:
             while self._policy is Policy.EVERY and not self._join.room and not self._stopping:
                 self._changed.wait(0.2)
@@ -65,6 +69,7 @@ class Intake:
 
     def audio(self, block: AudioBlock) -> None:
         """See `Sink.audio`."""
+        self.watch.sound()
         with self._audio_lock:
             resampled = self._resampler.push(block)
             if resampled is not None:
@@ -81,8 +86,13 @@ class Intake:
         with self._audio_lock:
             self._join.break_here(reason)
 
+    def announce(self, state: SourceState, detail: str = "") -> None:
+        """See `Sink.announce`."""
+        self.watch.announce(state, detail)
+
     def audio_ended(self) -> None:
         """See `Sink.audio_ended`."""
+        self.watch.announce(SourceState.SILENT, "no sound in this source")
         self._flush_audio()
         self._audio.close()
         self.wake()
@@ -90,6 +100,7 @@ class Intake:
     def ended(self, error: StreamAvsError | None = None) -> None:
         """See `Sink.ended`."""
         self.audio_ended()
+        self.watch.announce(SourceState.FAILED if error else SourceState.ENDED, error.what if error else "")
         self.error = self.error or error
         self.finished = True
         self.wake()

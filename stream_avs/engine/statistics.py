@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stream_avs.timing.source_watch import UNKNOWN, SourceStatus
 from stream_avs.types import NS_PER_S, Event, MaskResult, ResultState, Sounding
 
 
@@ -27,6 +28,7 @@ class Snapshot:
         audio_level_dbfs: of the newest result.
         counts: events since the start.
         rung: "full", or what the overload ladder has given up.
+        source: how the source is, and why.
     """
 
     masks: int
@@ -39,6 +41,7 @@ class Snapshot:
     audio_level_dbfs: float
     counts: dict[Event, int]
     rung: str = "full"
+    source: SourceStatus = UNKNOWN
 
 
 class Statistics:
@@ -62,8 +65,14 @@ class Statistics:
         while self._recent and self._recent[0][0] < now_ns - self._span_ns:
             self._recent.popleft()
 
-    def snapshot(self, now_ns: int, counts: dict[Event, int], rung: str = "full") -> Snapshot:
-        """Figures at `now_ns`; `counts` are the ledger's, `rung` is the worker's."""
+    def snapshot(
+        self,
+        now_ns: int,
+        counts: dict[Event, int],
+        rung: str = "full",
+        source: SourceStatus | None = None,
+    ) -> Snapshot:
+        """Figures at `now_ns`; `counts` are the ledger's, `rung` is the worker's, `source` the intake's."""
         recent = [entry for entry in tuple(self._recent) if entry[0] >= now_ns - self._span_ns]
         ages = np.array([age for _, age, _ in recent])
         span_s = (now_ns - recent[0][0]) / NS_PER_S if recent else 0.0
@@ -79,6 +88,7 @@ class Statistics:
             audio_level_dbfs=newest.audio_level_dbfs if newest else -120.0,
             counts=counts,
             rung=rung,
+            source=source or UNKNOWN,
         )
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from stream_avs.capture.base import Sink, SourceInfo
 from stream_avs.capture.passing_sink import PassingSink
 from stream_avs.errors import StreamAvsError
-from stream_avs.types import AudioBlock, Event, Image, MaskResult, StampSource
+from stream_avs.timing.source_watch import UNKNOWN, SourceStatus, SourceWatch
+from stream_avs.types import AudioBlock, Image, MaskResult, SourceState, StampSource
 
 MAX_PICTURE_BYTES = 64_000_000
 """Pictures that wait for their masks, per stream."""
@@ -30,9 +31,16 @@ class StreamFeed:
     picture_bytes: int = 0
     results: deque[MaskResult] = field(default_factory=lambda: deque(maxlen=MAX_RESULTS))
     blocks: deque[AudioBlock] = field(default_factory=lambda: deque(maxlen=MAX_BLOCKS))
-    state: str = "waiting"
-    text: str = ""
+    told: SourceStatus = UNKNOWN
+    watch: SourceWatch | None = None
     source: str = ""
+
+    @property
+    def status(self) -> SourceStatus:
+        """What is seen of the source; what was told if it is not seen, or cannot be shown."""
+        if self.watch is None or self.told.state is SourceState.FAILED:
+            return self.told
+        return self.watch.status()
 
 
 class ViewFeed:
@@ -77,19 +85,25 @@ class ViewFeed:
             self._feed(result.stream).results.append(result)
         self.wake()
 
-    def tell(self, stream: str, state: str, text: str = "", source: str = "") -> None:
-        """Say how a source is: waiting, live, reconnecting, silent, ended or failed."""
+    def tell(self, stream: str, state: SourceState, text: str = "", source: str = "") -> None:
+        """Say how a source is that no tap sees."""
         with self._lock:
             feed = self._feed(stream)
-            feed.state, feed.text = state, text
+            feed.told = SourceStatus(state=state, detail=text)
             feed.source = source or feed.source
+
+    def watch(self, stream: str, source: str) -> SourceWatch:
+        """Return what is to follow that stream's source from now on; `source` is its name."""
+        with self._lock:
+            feed = self._feed(stream)
+            feed.source, feed.watch = source, SourceWatch()
+            return feed.watch
 
     def tap(self, stream: str) -> Callable[[Sink, SourceInfo], Sink]:
         """Return a tap for a pipeline of that stream."""
 
         def wrap(sink: Sink, info: SourceInfo) -> Sink:
-            self.tell(stream, "live", source=info.name)
-            return _Tap(sink, self, stream)
+            return _Tap(sink, self, stream, self.watch(stream, info.name))
 
         return wrap
 
@@ -97,7 +111,7 @@ class ViewFeed:
         """State of every source, for the page."""
         with self._lock:
             return {
-                name: {"state": feed.state, "text": feed.text, "source": feed.source}
+                name: {"state": feed.status.state.value, "text": feed.status.detail, "source": feed.source}
                 for name, feed in self._streams.items()
             }
 
@@ -146,10 +160,11 @@ class ViewFeed:
 class _Tap(PassingSink):
     """Shows what passes to the feed."""
 
-    def __init__(self, sink: Sink, feed: ViewFeed, stream: str) -> None:
+    def __init__(self, sink: Sink, feed: ViewFeed, stream: str, watch: SourceWatch) -> None:
         super().__init__(sink)
         self._view = feed
         self._stream = stream
+        self._watch = watch
 
     def frame(
         self,
@@ -160,10 +175,12 @@ class _Tap(PassingSink):
         frame_id: str = "camera",
         stamp_source: StampSource = StampSource.ARRIVAL,
     ) -> None:
+        self._watch.frame()
         self._view.picture(self._stream, image, stamp_ns)
         super().frame(image, stamp_ns, arrival_ns, frame_id=frame_id, stamp_source=stamp_source)
 
     def audio(self, block: AudioBlock) -> None:
+        self._watch.sound()
         if self._view.watched:
             copied = AudioBlock(
                 samples=block.samples.copy(),
@@ -174,19 +191,14 @@ class _Tap(PassingSink):
             self._view.sound(self._stream, copied)
         super().audio(block)
 
-    def event(self, event: Event, stamp_ns: int, detail: str = "") -> None:
-        if event is Event.RECONNECT:
-            self._view.tell(self._stream, "live", f"reconnected: {detail}" if detail else "reconnected")
-        super().event(event, stamp_ns, detail)
-
-    def discontinuity(self, reason: str, stamp_ns: int) -> None:
-        self._view.tell(self._stream, "live", reason)
-        super().discontinuity(reason, stamp_ns)
+    def announce(self, state: SourceState, detail: str = "") -> None:
+        self._watch.announce(state, detail)
+        super().announce(state, detail)
 
     def audio_ended(self) -> None:
-        self._view.tell(self._stream, "silent", "no sound in this source")
+        self._watch.announce(SourceState.SILENT, "no sound in this source")
         super().audio_ended()
 
     def ended(self, error: StreamAvsError | None = None) -> None:
-        self._view.tell(self._stream, "failed" if error else "ended", error.what if error else "")
+        self._watch.announce(SourceState.FAILED if error else SourceState.ENDED, error.what if error else "")
         super().ended(error)

@@ -27,7 +27,7 @@ from stream_avs.publish.sound_strip import SoundStrip
 from stream_avs.publish.view_config import ViewConfig
 from stream_avs.publish.view_feed import ViewFeed
 from stream_avs.publish.view_messages import picture_message, sound_message, status_message
-from stream_avs.types import NS_PER_S, Event, MaskResult
+from stream_avs.types import NS_PER_S, Event, MaskResult, SourceState
 
 try:
     from aiohttp import WSMsgType, web
@@ -268,7 +268,7 @@ class ViewServer:
 
     def _cannot_show(self, stream: str, stamp_ns: int, error: Exception) -> None:
         self._ledger.record(Event.PUBLISH_DROP, stamp_ns, f"view: {error}")
-        self._feed.tell(stream, "failed", f"cannot be shown: {error}")
+        self._feed.tell(stream, SourceState.FAILED, f"cannot be shown: {error}")
 
     def _picture(self, stream: str, image: Any, stamp_ns: int) -> bytes:
         config = self._config

@@ -14,7 +14,7 @@ from stream_avs.ros2.camera_info import camera_info_fields
 from stream_avs.ros2.fields import Fields, Header
 from stream_avs.ros2.image_fields import compressed_fields, rgb
 from stream_avs.ros2.ros_clock import RosClock
-from stream_avs.types import AudioBlock, Event, Image, StampSource
+from stream_avs.types import AudioBlock, Event, Image, SourceState, StampSource
 
 IMAGE = "image_raw"
 IMAGE_JPEG = "image_raw/compressed"
@@ -117,6 +117,9 @@ class TopicSink:
     def discontinuity(self, reason: str, stamp_ns: int) -> None:
         """See `Sink.discontinuity`; readers see it from the stamps."""
         self._ledger.record(Event.DISCONTINUITY, stamp_ns, reason)
+
+    def announce(self, state: SourceState, detail: str = "") -> None:
+        """See `Sink.announce`; readers see it from what comes."""
 
     def audio_ended(self) -> None:
         """See `Sink.audio_ended`."""

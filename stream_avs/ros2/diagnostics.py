@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stream_avs.engine.statistics import Snapshot
 from stream_avs.ros2.fields import DIAGNOSTIC_ARRAY, Byte, Fields, Header, header_fields
-from stream_avs.types import ResultState
+from stream_avs.types import ResultState, SourceState
 
 OK, WARN, ERROR, STALE = 0, 1, 2, 3
 
@@ -87,7 +87,11 @@ def mask_status(node: str, snapshot: Snapshot, budget_ms: float) -> Status:
         level, message = WARN, "masks are empty: their sound is missing"
     elif snapshot.age_p95_ms > budget_ms:
         level, message = WARN, f"masks are {snapshot.age_p95_ms:.0f} ms old (p95)"
+    source = snapshot.source
+    if source.state in (SourceState.RECONNECTING, SourceState.FAILED):
+        level, message = ERROR, f"source {source.state.value}: {source.detail}"
     values = {
+        "source": f"{source.state.value}: {source.detail}" if source.detail else source.state.value,
         "masks": str(snapshot.masks),
         "masks per s": _number(snapshot.masks_per_s),
         "age p50, ms": _number(snapshot.age_p50_ms),

@@ -9,7 +9,7 @@ import numpy as np
 
 from stream_avs.capture.base import Sink, SourceInfo
 from stream_avs.errors import StreamAvsError
-from stream_avs.types import AudioBlock, Event, Image, StampSource
+from stream_avs.types import AudioBlock, Event, Image, SourceState, StampSource
 
 PICTURES_KEPT = 16
 
@@ -68,6 +68,10 @@ class Gate:
     def discontinuity(self, reason: str, stamp_ns: int) -> None:
         """See `Sink.discontinuity`."""
         self._inner.discontinuity(reason, stamp_ns)
+
+    def announce(self, state: SourceState, detail: str = "") -> None:
+        """See `Sink.announce`."""
+        self._inner.announce(state, detail)
 
     def audio_ended(self) -> None:
         """See `Sink.audio_ended`."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from stream_avs.clock import monotonic_ns
 from stream_avs.errors import StreamAvsError
-from stream_avs.types import AudioBlock, Event, Image, Samples, StampSource
+from stream_avs.types import AudioBlock, Event, Image, Samples, SourceState, StampSource
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class RecordingSink:
         self.blocks: list[SeenBlock] = []
         self.events: list[tuple[Event, int, str]] = []
         self.discontinuities: list[tuple[str, int]] = []
+        self.states: list[tuple[SourceState, str]] = []
         self.order: list[tuple[str, int]] = []
         self.error: StreamAvsError | None = None
         self.audio_over = threading.Event()
@@ -85,6 +86,9 @@ class RecordingSink:
     def discontinuity(self, reason: str, stamp_ns: int) -> None:
         self.discontinuities.append((reason, stamp_ns))
         self.order.append(("discontinuity", stamp_ns))
+
+    def announce(self, state: SourceState, detail: str = "") -> None:
+        self.states.append((state, detail))
 
     def audio_ended(self) -> None:
         self.audio_over.set()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stream_avs.types import AudioBlock, Event, StampSource
+from stream_avs.types import AudioBlock, Event, SourceState, StampSource
 
 
 class KeepingSink:
@@ -21,6 +21,7 @@ class KeepingSink:
         self.blocks: list[AudioBlock] = []
         self.events: Counter[Event] = Counter()
         self.breaks: list[str] = []
+        self.states: list[SourceState] = []
         self.audio_has_ended = self.has_ended = False
         self.error: Any = None
         self._lock = threading.Lock()
@@ -42,6 +43,9 @@ class KeepingSink:
 
     def discontinuity(self, reason: str, stamp_ns: int) -> None:
         self.breaks.append(reason)
+
+    def announce(self, state: SourceState, detail: str = "") -> None:
+        self.states.append(state)
 
     def audio_ended(self) -> None:
         self.audio_has_ended = True

@@ -24,7 +24,7 @@ from stream_avs.publish.palette import PALETTE  # noqa: E402
 from stream_avs.publish.view_config import ViewConfig  # noqa: E402
 from stream_avs.publish.view_feed import ViewFeed  # noqa: E402
 from stream_avs.publish.websocket import ViewServer  # noqa: E402
-from stream_avs.types import AudioBlock, MaskResult, ResultState, Sounding  # noqa: E402
+from stream_avs.types import AudioBlock, MaskResult, ResultState, Sounding, SourceState  # noqa: E402
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: chromium)")
@@ -167,7 +167,7 @@ def test_a_mask_waits_for_its_picture(page: Any, feed: ViewFeed) -> None:
 
 
 def test_what_is_said_beside_the_picture(page: Any, feed: ViewFeed) -> None:
-    feed.tell("cam0", "live", source="camera 0 (HD Webcam)")
+    feed.tell("cam0", SourceState.LIVE, source="camera 0 (HD Webcam)")
     rng = np.random.default_rng(0)
     for k in range(60):
         stamp_ns = 10**9 + k * 20_000_000

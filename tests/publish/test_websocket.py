@@ -24,7 +24,7 @@ from stream_avs.publish.sound_strip import BANDS, SoundStrip  # noqa: E402
 from stream_avs.publish.view_config import ViewConfig  # noqa: E402
 from stream_avs.publish.view_feed import ViewFeed  # noqa: E402
 from stream_avs.publish.websocket import PAGE, Viewer, ViewServer  # noqa: E402
-from stream_avs.types import AudioBlock, Event  # noqa: E402
+from stream_avs.types import AudioBlock, Event, SourceState  # noqa: E402
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_pictures_without_masks_come_alone(served) -> None:
     server, feed, _ = served
 
     def give() -> None:
-        feed.tell("cam0", "live")
+        feed.tell("cam0", SourceState.LIVE)
         for k in range(10):
             feed.picture("cam0", picture(), k)
 

@@ -16,6 +16,7 @@ const STATES = {
   paused: "paused",
   lost: "no connection",
   silent: "no sound",
+  reconnecting: "reconnecting",
   failed: "source failed",
   ended: "ended",
   live: "live",
@@ -176,7 +177,7 @@ export class Tile {
     const silentMs = performance.now() - this.lastMaskMs;
     let state = this.shown?.header?.state ?? "waiting";
     if (silentMs > 2000) state = this.sourceState === "live" ? "waiting" : this.sourceState;
-    if (this.sourceState === "failed" || this.sourceState === "ended") state = this.sourceState;
+    if (["reconnecting", "failed", "ended"].includes(this.sourceState)) state = this.sourceState;
     if (this.settings.lost) state = "lost";
     if (this.settings.paused) state = "paused";
     if (this.badge.dataset.state === state) return;
