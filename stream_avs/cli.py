@@ -25,6 +25,7 @@ COMMANDS = {
     "render": "a recording or a film to an overlay video, or to a contact sheet",
     "calibrate": "camera intrinsics, camera-microphone shift, microphone level",
     "node": "one process of a robot: capture, segmenter or overlay; over ZeroMQ, ROS 2 or DDS",
+    "keygen": "keys, so that other machines may read masks, and nobody else may",
     "doctor": "what is installed, what is missing and the command to get it",
     "bench": "what the pipeline adds to a mask's age, a long run, what one mask costs",
     "model": "list presets; parameters and operations of one",

@@ -10,6 +10,7 @@ import dataclasses
 import enum
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -288,8 +289,13 @@ class PublishConfig:
     """Send the confidence map too."""
     queue: int = 8
     """Messages kept for a subscriber that cannot follow, before its oldest connection queue drops."""
+    key: str = ""
+    """This side's own secret key file (NAME.key_secret); masks are then encrypted, and only keys in
+    `clients` may read them. Made by `stream-avs keygen`."""
+    clients: str = ""
+    """Folder with the public key files (NAME.key) of those who may read; looked at for each new client."""
     insecure: bool = False
-    """Allow binding an address that other machines can reach, without authentication."""
+    """Allow binding an address that other machines can reach, without keys. `--insecure` for short."""
 
     def __post_init__(self) -> None:
         require(1 <= self.queue <= 1000, "publish.queue", self.queue, "1..1000")
@@ -357,11 +363,14 @@ def load_yaml(path: Path, cls: type[T], **override: Any) -> T:
         raise ConfigError(f"config file {path}: {error.what}", error.next_step) from None
 
 
-def from_mapping(raw: object, cls: type[T], where: str = "") -> T:
-    """Build a config dataclass from plain YAML data; see `load_yaml` for the errors."""
+def from_mapping(raw: object, cls: type[T], where: str = "", *, types: Mapping[str, type] | None = None) -> T:
+    """Build a config dataclass from plain YAML data; see `load_yaml` for the errors.
+
+    `types` gives the dataclass of a field where it is a subclass of the annotated one.
+    """
     if not isinstance(raw, dict):
         raise ConfigError(f"{where or 'the top level'} is {type(raw).__name__}", "Expected keys and values")
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls) | dict(types or {})
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in raw.items():

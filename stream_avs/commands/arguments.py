@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import tyro
 
@@ -20,6 +20,8 @@ def parse_arguments(
 ) -> T:
     """Build `config` from flags named like its fields; `--help` shows their docstrings.
 
+    `--insecure` stands for the `insecure` of every group of settings that has one.
+
     Args:
         config: a frozen dataclass.
         command: what follows `stream-avs`, e.g. "run".
@@ -33,7 +35,7 @@ def parse_arguments(
     """
     settings = {
         "prog": f"stream-avs {command}",
-        "args": argv,
+        "args": spell_out_insecure(config, argv),
         "description": description,
         # Choices are spelled as in YAML: `--policy freshest`.
         "config": (tyro.conf.EnumChoicesFromValues,),
@@ -41,6 +43,15 @@ def parse_arguments(
     if default is None:
         return tyro.cli(config, **settings)  # type: ignore[call-overload, no-any-return]
     return tyro.cli(config, default=default, **settings)  # type: ignore[call-overload, no-any-return]
+
+
+def spell_out_insecure(config: type[Any], argv: list[str]) -> list[str]:
+    """Replace `--insecure` by `--GROUP.insecure` for each group of settings that has one."""
+    if "--insecure" not in argv:
+        return argv
+    hints = get_type_hints(config)
+    groups = [f.name for f in fields(config) if hasattr(hints[f.name], "insecure")]
+    return [a for a in argv if a != "--insecure"] + [f"--{group}.insecure" for group in groups]
 
 
 def calibrated(config: R) -> R:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from pathlib import Path
 
+from stream_avs.commands import keygen
 from stream_avs.commands.arguments import parse_arguments
 from stream_avs.errors import ConfigError, nearest
 
 USAGE = """\
 usage: stream-avs node ROLE [--transport zmq|ros2|dds] [options]
-       stream-avs node keygen FOLDER NAME
 
 roles:
   capture    camera and microphone -> link, or ROS topics
   segmenter  link, ROS topics or a device -> masks
   overlay    pictures and masks -> coloured pictures
-  keygen     write the keys of one machine: NAME.key to give away, NAME.key_secret to keep
+  keygen     the same as `stream-avs keygen`
 
 transports:
   zmq   ZeroMQ; between machines with keys (default)
   ros2  a rclpy node; options are those of ROS: --ros-args -p name:=value
   dds   ROS topics without ROS, for the segmenter
 
+An address that other machines can reach needs keys (`stream-avs keygen --help`), or `--insecure`.
 `stream-avs node ROLE --transport zmq --help` explains every option.
 """
 
@@ -39,7 +39,7 @@ def run(argv: list[str]) -> int:
         return 0 if argv else 2
     role, *rest = argv
     if role == "keygen":
-        return _keygen(rest)
+        return keygen.run(rest)
     if role not in ROLES:
         raise ConfigError(f"unknown node {role!r}", nearest(role, [*ROLES, "keygen"]))
     transport, rest = _transport(rest)
@@ -59,17 +59,6 @@ def _dds(role: str, argv: list[str]) -> int:
     from stream_avs.ros2.dds.segmenter_process import DdsSegmenter, run_dds
 
     run_dds(parse_arguments(DdsSegmenter, "node segmenter --transport dds", argv, None), _say)
-    return 0
-
-
-def _keygen(argv: list[str]) -> int:
-    from stream_avs.publish.curve import make_keys
-
-    if len(argv) != 2:
-        raise ConfigError(f"keygen was given {len(argv)} arguments", "Give FOLDER and NAME")
-    public, secret = make_keys(Path(argv[0]).expanduser(), argv[1])
-    print(f"{public}  public: copy it to the machines that shall know this one")
-    print(f"{secret}  secret: keep it on this machine")
     return 0
 
 

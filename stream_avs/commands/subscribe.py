@@ -44,6 +44,10 @@ class SubscribeConfig:
     """Print one JSON object per line."""
     timeout_s: float = 5.0
     """Give up if nothing is heard for this long at first."""
+    key: str = ""
+    """Own secret key file (NAME.key_secret), for a publisher with keys; see `stream-avs keygen --help`."""
+    server_key: str = ""
+    """The publisher's public key file (NAME.key); goes with `--key`."""
 
     def __post_init__(self) -> None:
         require(self.count >= 0, "count", self.count, "0 or more masks")
@@ -61,7 +65,7 @@ def run(argv: list[str]) -> int:
     """Receive masks until Ctrl-C or `--count`; returns the exit code.
 
     Raises:
-        PublishError: the address is malformed, or nothing is heard there.
+        PublishError: the address is malformed, a key file is no good, or nothing is heard there.
         MissingPackageError: `--draw` without an OpenCV that opens windows.
     """
     config = tyro.cli(SubscribeConfig, prog="stream-avs subscribe", args=argv, description=DESCRIPTION)
@@ -73,7 +77,8 @@ def run(argv: list[str]) -> int:
         subscriber = stack.enter_context(
             Subscriber(
                 config.address, config.stream, config.profile,
-                timeout_s=config.timeout_s, on_malformed=Complaint(),
+                timeout_s=config.timeout_s, key=config.key, server_key=config.server_key,
+                on_malformed=Complaint(),
             )
         )  # fmt: skip
         with suppress(KeyboardInterrupt):

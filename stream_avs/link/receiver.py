@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import zmq
 
 from stream_avs.capture.base import Sink, SourceInfo
 from stream_avs.capture.worker import Worker
 from stream_avs.clock import MonotonicClock, monotonic_ns
-from stream_avs.errors import ConfigError, SourceError, WireError
+from stream_avs.errors import SourceError, WireError
 from stream_avs.ledger import Ledger
 from stream_avs.link.header import (
     MAX_FRAME_BYTES,
@@ -72,7 +71,7 @@ class ZmqSource:
         self._clock = clock
         self._queue = config.queue
         self._own_host = own_host if own_host is not None else host_id()
-        self._keys, self._server_public = _keys(config)
+        self._keys = curve.client_of(config.key, config.server_key, "--link.")
         self._worker: Worker | None = None
         self._follow = _Follow(self._own_host)
 
@@ -178,7 +177,7 @@ class ZmqSource:
         for option, value in options.items():
             socket.setsockopt(option, value)
         if self._keys is not None:
-            curve.join(socket, self._keys, self._server_public)
+            self._keys.join(socket)
         socket.setsockopt(zmq.SUBSCRIBE, f"{kind}/{self._stream}\0".encode())
         try:
             socket.connect(self._address.text)
@@ -237,14 +236,3 @@ class _Follow:
             sink.event(Event.RECONNECT, arrived_ns, "the capture side was started again")
             sink.discontinuity("reconnect", arrived_ns)
         self._session, self._epoch, self._audio_ended = header.session, header.epoch, False
-
-
-def _keys(config: LinkConfig) -> tuple[curve.KeyPair | None, bytes]:
-    if bool(config.key) != bool(config.server_key):
-        raise ConfigError(
-            "link.key and link.server_key go together on the side that connects",
-            f"Give both, or neither; make keys with: {curve.MAKE_KEYS}",
-        )
-    if not config.key:
-        return None, b""
-    return curve.load_secret(Path(config.key)), curve.load_public(Path(config.server_key))

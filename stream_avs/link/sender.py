@@ -6,7 +6,6 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +14,7 @@ import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
 from stream_avs.clock import MonotonicClock, monotonic_ns
-from stream_avs.errors import ConfigError, PublishError, StreamAvsError
+from stream_avs.errors import StreamAvsError
 from stream_avs.ledger import Ledger
 from stream_avs.link.header import (
     MAX_SAMPLES,
@@ -30,8 +29,9 @@ from stream_avs.link.host_clock import host_id
 from stream_avs.link.payload import Bytes, encode_audio, encode_frame
 from stream_avs.link.settings import LinkConfig
 from stream_avs.publish import curve
-from stream_avs.publish.address import check_bind, parse
-from stream_avs.types import NS_PER_S, AudioBlock, Event, Image, StampSource
+from stream_avs.publish.address import check_bind
+from stream_avs.publish.zeromq import bind_error
+from stream_avs.types import NS_PER_S, AudioBlock, Event, Image, SourceState, StampSource
 
 MAX_WAITING_FRAMES = 2
 MAX_WAITING_BLOCKS = 250
@@ -146,6 +146,9 @@ class MediaSender:
             self._epoch += 1
             self._epoch_reason = reason[:200]
 
+    def announce(self, state: SourceState, detail: str = "") -> None:
+        """See `Sink.announce`; readers see it from what comes."""
+
     def audio_ended(self) -> None:
         """See `Sink.audio_ended`."""
         with self._changed:
@@ -259,49 +262,33 @@ class MediaSender:
 
     def _bind(self) -> zmq.Socket[bytes]:
         config = self._config
-        keys = curve.load_secret(Path(config.key)) if config.key else None
-        if keys is not None and not config.clients:
-            raise ConfigError(
-                "link.key is given without link.clients", "Name the folder of the clients' .key files"
-            )
-        address = _check(config, secured=keys is not None)
+        server = curve.server_of(config.key, config.clients, "--link")
+        address = check_bind(
+            config.address, insecure=config.insecure, secured=server is not None,
+            option="link", what="what camera and microphone pick up",
+        )  # fmt: skip
         socket: zmq.Socket[bytes] = self._context.socket(zmq.XPUB)
         options = {
             zmq.SNDHWM: config.queue, zmq.SNDBUF: SEND_BUFFER_BYTES, zmq.LINGER: LINGER_MS,
             zmq.XPUB_VERBOSER: 1, zmq.MAXMSGSIZE: 1024, zmq.HEARTBEAT_IVL: 1000,
-            zmq.HEARTBEAT_TIMEOUT: 3000, zmq.IPV6: int(":" in parse(address).host),
+            zmq.HEARTBEAT_TIMEOUT: 3000, zmq.IPV6: int(address.is_ipv6),
         }  # fmt: skip
         for option, value in options.items():
             socket.setsockopt(option, value)
-        if keys is not None:
-            self._authenticator = curve.allow(self._context, Path(config.clients))
-            curve.serve(socket, keys)
+        if server is not None:
+            self._authenticator = server.guard(self._context, socket, self._refused)
         try:
-            socket.bind(address)
+            socket.bind(address.text)
         except zmq.ZMQError as error:
             socket.close(linger=0)
-            raise PublishError(
-                f"address {address} cannot be bound: {error}", "Choose another port or path"
-            ) from None
+            raise bind_error(address.text, error) from None
         return socket
+
+    def _refused(self, what: str) -> None:
+        self._ledger.record(Event.REFUSED, self._clock(), what)
 
     def _close_context(self) -> None:
         authenticator, self._authenticator = self._authenticator, None
         if authenticator is not None:
             authenticator.stop()
         self._context.destroy(linger=LINGER_MS)
-
-
-def _check(config: LinkConfig, *, secured: bool) -> str:
-    """The address to bind; with keys, one that others can reach is fine."""
-    if parse(config.address).path is not None:
-        return check_bind(config.address, insecure=config.insecure).text
-    try:
-        return check_bind(config.address, insecure=config.insecure or secured).text
-    except PublishError:
-        raise PublishError(
-            f"address {config.address} can be reached from other machines, and what camera and microphone"
-            " pick up would go out without authentication",
-            f"Make keys with `{curve.MAKE_KEYS}` and give --link.key and --link.clients,"
-            " or accept the risk with --link.insecure",
-        ) from None

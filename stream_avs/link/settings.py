@@ -20,7 +20,7 @@ class LinkConfig:
     clients: str = ""
     """Folder with the public key files of those who may connect, on the capture side."""
     insecure: bool = False
-    """Allow binding an address that other machines can reach, without keys."""
+    """Allow binding an address that other machines can reach, without keys. `--insecure` for short."""
     jpeg_quality: int = 90
     """Quality 1..100 of frames sent as JPEG; 0 sends them raw."""
     queue: int = 16

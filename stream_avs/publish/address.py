@@ -1,7 +1,8 @@
 """Which addresses may be bound and connected.
 
 Masks show what a camera sees, and anyone who can connect can read them. Without authentication
-only this machine, and over ipc only this user, may connect, unless the user says `insecure`.
+only this machine, and over ipc only this user, may connect, unless the user says `insecure`. With
+CURVE keys (see `curve`) any address may be bound.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream_avs.errors import PublishError
+from stream_avs.publish.key_files import MAKE_KEYS
 
 _TCP = re.compile(r"tcp://(?P<host>\[[^\]]+\]|[^:/\[\]]+):(?P<port>\d{1,5}|\*)")
 _MAX_IPC_BYTES = 107  # sockaddr_un.sun_path on Linux, less its terminating zero
@@ -61,11 +63,20 @@ def parse(address: str) -> Address:
     return Address(text=address, host=host)
 
 
-def check_bind(address: str, *, insecure: bool) -> Address:
-    """Return the endpoint to bind, if others cannot reach it or `insecure` allows that they do.
+def check_bind(
+    address: str, *, insecure: bool, secured: bool = False, option: str = "publish", what: str = "masks"
+) -> Address:
+    """Return the endpoint to bind, if only those may connect who should.
+
+    Args:
+        address: to bind.
+        insecure: the user allows that others reach it without authentication.
+        secured: CURVE keys guard it.
+        option: name of the group of settings, for errors.
+        what: what could be read there, for errors.
 
     Raises:
-        PublishError: others could reach it, or an ipc path is in use or cannot be made.
+        PublishError: others could reach it without keys, or an ipc path is in use or cannot be made.
     """
     parsed = parse(address)
     if parsed.path is not None:
@@ -73,16 +84,19 @@ def check_bind(address: str, *, insecure: bool) -> Address:
     elif parsed.host == "localhost":
         # ZeroMQ binds addresses and interfaces, not names.
         return parse(address.replace("localhost", "127.0.0.1", 1))
-    elif not _is_loopback(parsed.host) and not insecure:
+    elif not (is_loopback(parsed.host) or insecure or secured):
         raise PublishError(
-            f"address {address} can be reached from other machines, and masks go out without authentication",
-            "Bind tcp://127.0.0.1:PORT and let others in through `ssh -L PORT:127.0.0.1:PORT`,"
-            " or accept the risk with --publish.insecure",
+            f"address {address} can be reached from other machines, and {what} would go out without"
+            " authentication",
+            f"Make keys with `{MAKE_KEYS}` and give --{option}.key and --{option}.clients; or bind"
+            " tcp://127.0.0.1:PORT and let others in through `ssh -L PORT:127.0.0.1:PORT`;"
+            f" or accept the risk with --insecure (--{option}.insecure)",
         )
     return parsed
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """True if only this machine reaches a host, given as IP address or as name of an interface."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:  # "*" or the name of an interface
@@ -104,7 +118,7 @@ def _check_ipc(path: Path, address: str, insecure: bool) -> None:
         raise PublishError(
             f"folder {folder} of {address} is writable by other users, who could put their socket there",
             "Use a folder of your own, e.g. one made with: mkdir -p -m 700 ~/.stream-avs;"
-            " or accept the risk with --publish.insecure",
+            " or accept the risk with --insecure",
         )
     # ZeroMQ deletes whatever lies at the path before it binds.
     if path.exists() and not path.is_socket():

@@ -1,120 +1,147 @@
-"""CURVE: encryption and mutual authentication of ZeroMQ sockets by key files (CurveZMQ, RFC 26).
+"""CURVE: encryption and mutual authentication of ZeroMQ sockets (CurveZMQ, RFC 26; ZAP, RFC 27).
 
-Keys are the certificate files of pyzmq: NAME.key holds the public key, NAME.key_secret both. The side
-that binds is the server; it lets in only the clients whose public keys lie in a folder.
+The side that binds is the server; it lets in only the clients whose public keys lie in a folder. Each
+connection has keys of its own, so what was recorded on one is of no use on another.
 """
 
 from __future__ import annotations
 
-import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import zmq
-import zmq.auth
+import zmq.utils.z85
 from zmq.auth.thread import ThreadAuthenticator
 
-from stream_avs.errors import PublishError
+from stream_avs.errors import ConfigError
+from stream_avs.publish.allowed_keys import AllowedKeys
+from stream_avs.publish.key_files import MAKE_KEYS, KeyPair, Role, load_public, load_secret
 
-MAKE_KEYS = "stream-avs node keygen FOLDER NAME"
+SERVERS = frozenset({Role.ANY, Role.PUBLISHER})
+READERS = frozenset({Role.ANY, Role.SUBSCRIBER})
+CONTROLLERS = frozenset({Role.CONTROL})
+HANDSHAKE_MS = 5000
+"""A connection that has not shown its key by then is closed."""
+_DOMAIN = "stream-avs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KeyPair:
-    """One side's own keys, Z85."""
+class Server:
+    """What the side that binds needs: its own keys, and who may connect."""
 
-    public: bytes
-    secret: bytes
+    keys: KeyPair
+    allowed: AllowedKeys
 
+    def guard(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        socket: zmq.Socket[bytes],
+        refused: Callable[[str], None] = lambda what: None,
+    ) -> ThreadAuthenticator:
+        """Make `socket` a CURVE server; call before it is bound.
 
-def make_keys(folder: Path, name: str) -> tuple[Path, Path]:
-    """Write NAME.key and NAME.key_secret (mode 0600) into `folder`; returns both paths.
+        Args:
+            context: of the socket; has no other authenticator.
+            socket: to guard.
+            refused: told of each client that is not let in, on a thread of its own.
 
-    Raises:
-        PublishError: a file is there already, or the folder cannot be written.
-    """
-    if not name or not all(c.isalnum() or c in "_-" for c in name):
-        raise PublishError(f"key name is {name!r}", "Expected letters, digits, _ or -")
-    public, secret = folder / f"{name}.key", folder / f"{name}.key_secret"
-    for path in (public, secret):
-        if path.exists():
-            raise PublishError(f"{path} exists", "Choose another name, or delete it if nobody uses it")
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        secret.touch(mode=0o600)  # before the key is in it
-        zmq.auth.create_certificates(folder, name)
-        secret.chmod(0o600)
-    except OSError as error:
-        raise PublishError(f"keys cannot be written to {folder}: {error}", "Choose another folder") from None
-    return public, secret
-
-
-def load_secret(path: Path) -> KeyPair:
-    """Read a NAME.key_secret file.
-
-    Raises:
-        PublishError: not such a file, or readable by other users.
-    """
-    public, secret = _load(path)
-    if secret is None:
-        raise PublishError(f"key file {path} has no secret key", "Give the file that ends in .key_secret")
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise PublishError(
-            f"key file {path} is open to other users (mode {mode:04o})", f"Run: chmod 600 {path}"
-        )
-    return KeyPair(public=public, secret=secret)
+        Returns:
+            The running authenticator; stop it after the socket is closed. Without it nobody gets in.
+        """
+        socket.curve_secretkey = self.keys.secret
+        socket.curve_publickey = self.keys.public
+        socket.curve_server = True
+        socket.setsockopt_string(zmq.ZAP_DOMAIN, _DOMAIN)
+        # Otherwise everyone is let in while there is no authenticator.
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+        authenticator = ThreadAuthenticator(context)
+        authenticator.configure_curve_callback(_DOMAIN, _Doorman(self.allowed, refused))
+        authenticator.start()
+        return authenticator
 
 
-def load_public(path: Path) -> bytes:
-    """Read the public key of a NAME.key file, Z85; see `load_secret` for the errors."""
-    return _load(path)[0]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Client:
+    """What the side that connects needs: its own keys, and that of the only server it talks to."""
+
+    keys: KeyPair
+    server_public: bytes
+
+    def join(self, socket: zmq.Socket[bytes]) -> None:
+        """Make `socket` a CURVE client; call before it is connected."""
+        socket.curve_secretkey = self.keys.secret
+        socket.curve_publickey = self.keys.public
+        socket.curve_serverkey = self.server_public
 
 
-def serve(socket: zmq.Socket[bytes], keys: KeyPair) -> None:
-    """Make `socket` a CURVE server; call before it is bound. Who may connect is up to `allow`."""
-    socket.curve_secretkey = keys.secret
-    socket.curve_publickey = keys.public
-    socket.curve_server = True
-
-
-def join(socket: zmq.Socket[bytes], keys: KeyPair, server_public: bytes) -> None:
-    """Make `socket` a CURVE client of the server with that key; call before it is connected."""
-    socket.curve_secretkey = keys.secret
-    socket.curve_publickey = keys.public
-    socket.curve_serverkey = server_public
-
-
-def allow(context: zmq.Context[zmq.Socket[bytes]], folder: Path) -> ThreadAuthenticator:
-    """Let only clients whose public key files lie in `folder` connect to the servers of `context`.
+def server_of(key: str, clients: str, option: str, *, roles: frozenset[Role] = READERS) -> Server | None:
+    """Read the keys of the side that binds; None if there are none.
 
     Args:
-        context: has no other authenticator.
-        folder: of NAME.key files, read now.
-
-    Returns:
-        The running authenticator; stop it before the context is closed.
+        key: path of its secret key file, or "".
+        clients: folder with the public key files of those who may connect, or "".
+        option: the settings they come from, e.g. "--publish", for errors.
+        roles: what the clients' keys may be for.
 
     Raises:
-        PublishError: no such folder, or no key in it.
+        ConfigError: one without the other.
+        PublishError: a file or the folder is missing, damaged, of another role or open to other users.
     """
-    if not folder.is_dir():
-        raise PublishError(f"folder of client keys {folder} does not exist", f"Make keys with: {MAKE_KEYS}")
-    if not any(folder.glob("*.key")):
-        raise PublishError(
-            f"folder {folder} holds no client key, so nobody could connect",
-            "Copy the NAME.key file of each client there",
+    if key and not clients:
+        raise ConfigError(
+            f"{option}.key is given without {option}.clients", "Name the folder of the clients' .key files"
         )
-    authenticator = ThreadAuthenticator(context)
-    authenticator.start()
-    authenticator.configure_curve(domain="*", location=str(folder))
-    return authenticator
+    if clients and not key:
+        raise ConfigError(
+            f"{option}.clients is given without {option}.key",
+            f"Name this side's own NAME.key_secret file; make one with: {MAKE_KEYS}",
+        )
+    if not key:
+        return None
+    keys = load_secret(Path(key).expanduser(), SERVERS)
+    return Server(keys=keys, allowed=AllowedKeys(Path(clients).expanduser(), roles))
 
 
-def _load(path: Path) -> tuple[bytes, bytes | None]:
-    try:
-        return zmq.auth.load_certificate(path)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise PublishError(
-            f"key file {path} cannot be read: {error}", f"Make keys with: {MAKE_KEYS}"
-        ) from None
+def client_of(
+    key: str, server_key: str, option: str = "-", *, roles: frozenset[Role] = READERS
+) -> Client | None:
+    """Read the keys of the side that connects; None if there are none.
+
+    Args:
+        key: path of its secret key file, or "".
+        server_key: path of the server's public key file, or "".
+        option: how the settings begin, e.g. "--link.", for errors.
+        roles: what the own key may be for.
+
+    Raises:
+        ConfigError: one without the other.
+        PublishError: a file is missing, damaged, of another role, or the secret one open to others.
+    """
+    if bool(key) != bool(server_key):
+        raise ConfigError(
+            f"{option}key and {option}server-key go together on the side that connects",
+            f"Give both, or neither; make keys with: {MAKE_KEYS}",
+        )
+    if not key:
+        return None
+    return Client(
+        keys=load_secret(Path(key).expanduser(), roles),
+        server_public=load_public(Path(server_key).expanduser(), SERVERS),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Doorman:
+    """Asked by the authenticator's thread about each client; must not raise, or nobody gets in."""
+
+    allowed: AllowedKeys
+    refused: Callable[[str], None]
+
+    def callback(self, domain: str, key: bytes) -> bool:
+        """True if the owner of this key, Z85, may connect."""
+        if key in self.allowed:
+            return True
+        self.refused(f"a client of unknown key {key[:8].decode()}…")
+        return False

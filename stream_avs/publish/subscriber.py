@@ -4,6 +4,8 @@ from stream_avs import subscribe
 
 for result in subscribe("tcp://127.0.0.1:5557"):
     print(result.state, result.sounding)
+
+If the publisher has keys: subscribe(address, key="me.key_secret", server_key="robot.key").
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import zmq
 
 from stream_avs.clock import monotonic_ns, unix_offset_ns
 from stream_avs.errors import PublishError, WireError
-from stream_avs.publish import wire
+from stream_avs.publish import curve, wire
 from stream_avs.publish.address import Address, parse
 from stream_avs.publish.limits import MAX_MESSAGE_BYTES, MAX_PAYLOADS
 from stream_avs.publish.wire import Profile, WireMessage
@@ -45,6 +47,9 @@ class Subscriber:
         profile: "latest" or "stream", see `wire.Profile`.
         timeout_s: iterating gives up if nothing at all is heard for this long at first.
         queue: under "stream", messages kept for a reader that lags; later ones are lost.
+        key: path of one's own secret key file (NAME.key_secret), for a publisher with keys.
+        server_key: path of the publisher's public key file (NAME.key); what anybody else sends is
+            not taken.
         on_malformed: called with what was wrong with a message that was skipped.
 
     Attributes:
@@ -55,7 +60,8 @@ class Subscriber:
         restarts: how often `window_seq` started over.
 
     Raises:
-        PublishError: the address is malformed.
+        PublishError: the address is malformed, or a key file is no good.
+        ConfigError: one of the two keys without the other.
         WireError: not a stream name, or not a profile.
     """
 
@@ -67,6 +73,8 @@ class Subscriber:
         *,
         timeout_s: float = 5.0,
         queue: int = 1000,
+        key: str = "",
+        server_key: str = "",
         on_malformed: Callable[[WireError], None] | None = None,
     ) -> None:
         self.address = address
@@ -77,8 +85,9 @@ class Subscriber:
         self._on_malformed = on_malformed
         self._last_error: WireError | None = None
         self._newest = -1
+        self._keys = curve.client_of(key, server_key)
         topic = wire.topic(self.profile, stream)
-        self._socket = _connect(parse(address), topic, self.profile, queue)
+        self._socket = _connect(parse(address), topic, self.profile, queue, self._keys)
 
     def recv(self, timeout_s: float | None = None) -> MaskResult | None:
         """Return the next result, or None if none came within `timeout_s` (None waits without end)."""
@@ -117,9 +126,14 @@ class Subscriber:
         if self._last_error is not None:
             what = f"{self.malformed} messages from {self.address} could not be read"
             return PublishError(f"{what}; the last: {self._last_error.what}", self._last_error.next_step)
+        keys = (
+            "If it has keys, give key and server-key"
+            if self._keys is None
+            else "Is this key in the folder of its --publish.clients, and is it the owner of server-key?"
+        )
         return PublishError(
             f"nothing heard from {self.address} about stream {self.stream!r} for {self.timeout_s:g} s",
-            f"Is `stream-avs run --publish.address {self.address} --name {self.stream} …` running?",
+            f"Is `stream-avs run --publish.address {self.address} --name {self.stream} …` running? {keys}",
         )
 
     def close(self) -> None:
@@ -163,10 +177,18 @@ class Subscriber:
 
 
 def subscribe(
-    address: str, *, stream: str = "cam0", profile: str = Profile.LATEST, timeout_s: float = 5.0
+    address: str,
+    *,
+    stream: str = "cam0",
+    profile: str = Profile.LATEST,
+    timeout_s: float = 5.0,
+    key: str = "",
+    server_key: str = "",
 ) -> Iterator[MaskResult]:
     """Yield the results of one stream without end; see `Subscriber` for arguments and errors."""
-    with Subscriber(address, stream, profile, timeout_s=timeout_s) as subscriber:
+    with Subscriber(
+        address, stream, profile, timeout_s=timeout_s, key=key, server_key=server_key
+    ) as subscriber:
         yield from subscriber
 
 
@@ -183,7 +205,9 @@ def age_ms(result: MaskResult, *, same_host: bool = False) -> float:
     return (monotonic_ns() + offset_ns - result.stamp_ns) / NS_PER_MS
 
 
-def _connect(address: Address, topic: bytes, profile: Profile, queue: int) -> zmq.Socket[bytes]:
+def _connect(
+    address: Address, topic: bytes, profile: Profile, queue: int, keys: curve.Client | None
+) -> zmq.Socket[bytes]:
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     options = {
         zmq.LINGER: 0,
@@ -200,6 +224,8 @@ def _connect(address: Address, topic: bytes, profile: Profile, queue: int) -> zm
     }
     for option, value in options.items():
         socket.setsockopt(option, value)
+    if keys is not None:
+        keys.join(socket)
     socket.setsockopt(zmq.SUBSCRIBE, topic)
     try:
         socket.connect(address.text)

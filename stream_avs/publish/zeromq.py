@@ -13,11 +13,13 @@ from collections import Counter
 from types import TracebackType
 
 import zmq
+from zmq.auth.thread import ThreadAuthenticator
 
+from stream_avs.clock import monotonic_ns
 from stream_avs.config import PublishConfig
 from stream_avs.errors import PublishError, WireError
 from stream_avs.ledger import Ledger
-from stream_avs.publish import wire
+from stream_avs.publish import curve, wire
 from stream_avs.publish.address import Address, check_bind
 from stream_avs.publish.wire import Profile
 from stream_avs.types import Event, MaskResult
@@ -39,12 +41,14 @@ class Publisher:
     `subscribers` may be read from any thread.
 
     Args:
-        config: address, encoding, queue length.
+        config: address, keys, encoding, queue length.
         stream: name of the stream, the topic.
-        ledger: counts results that could not be sent.
+        ledger: counts results that could not be sent, and clients that were not let in.
 
     Raises:
-        PublishError: the address is malformed, in use, or open to others without `insecure`.
+        PublishError: the address is malformed, in use, or open to others without keys or `insecure`;
+            or a key file is no good.
+        ConfigError: keys without a folder of clients, or the other way round.
         WireError: not a stream name.
     """
 
@@ -56,13 +60,16 @@ class Publisher:
         self._subscriptions: Counter[bytes] = Counter()
         self.subscribers = 0
         """How many subscriptions reach this stream, as of the latest `publish`."""
-        address = check_bind(config.address, insecure=config.insecure)
+        server = curve.server_of(config.key, config.clients, "--publish")
+        address = check_bind(config.address, insecure=config.insecure, secured=server is not None)
         # A context of its own, because ending a context waits until the address is free again.
         self._context = zmq.Context()
+        self._authenticator: ThreadAuthenticator | None = None
         try:
-            self._socket = _bind(self._context, address, config)
-        except PublishError:
-            self._context.term()
+            self._socket = self._open(server)
+            _bind(self._socket, address)
+        except BaseException:
+            self._end()
             raise
         self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         """The address bound, with the port that was free if `*` was asked for."""
@@ -95,7 +102,7 @@ class Publisher:
         May be called twice.
         """
         self._socket.close(linger=0)
-        self._context.term()
+        self._end()
 
     def __enter__(self) -> Publisher:
         return self
@@ -104,6 +111,32 @@ class Publisher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _open(self, server: curve.Server | None) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.XPUB)
+        options = {
+            zmq.SNDHWM: self._config.queue,
+            zmq.LINGER: 0,
+            zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
+            zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_TIMEOUT_MS,
+            # Report every subscription and its end, not only the first and the last of a topic.
+            zmq.XPUB_VERBOSER: 1,
+            zmq.MAXMSGSIZE: _MAX_SUBSCRIPTION_BYTES,
+        }
+        for option, value in options.items():
+            socket.setsockopt(option, value)
+        if server is not None:
+            self._authenticator = server.guard(self._context, socket, self._refused)
+        return socket
+
+    def _refused(self, what: str) -> None:
+        self._ledger.record(Event.REFUSED, monotonic_ns(), what)
+
+    def _end(self) -> None:
+        authenticator, self._authenticator = self._authenticator, None
+        if authenticator is not None:
+            authenticator.stop()
+        self._context.destroy(linger=0)
 
     def _send(self, profile: Profile, message: wire.WireMessage) -> None:
         if profile is Profile.LATEST:
@@ -131,33 +164,18 @@ class Publisher:
         self.subscribers = self._subscriptions.total()
 
 
-def _bind(
-    context: zmq.Context[zmq.Socket[bytes]], address: Address, config: PublishConfig
-) -> zmq.Socket[bytes]:
-    socket = context.socket(zmq.XPUB)
-    options = {
-        zmq.SNDHWM: config.queue,
-        zmq.LINGER: 0,
-        zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
-        zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_TIMEOUT_MS,
-        # Report every subscription and its end, not only the first and the last of a topic.
-        zmq.XPUB_VERBOSER: 1,
-        zmq.MAXMSGSIZE: _MAX_SUBSCRIPTION_BYTES,
-        zmq.IPV6: int(address.is_ipv6),
-    }
-    for option, value in options.items():
-        socket.setsockopt(option, value)
+def _bind(socket: zmq.Socket[bytes], address: Address) -> None:
+    socket.setsockopt(zmq.IPV6, int(address.is_ipv6))
     try:
         socket.bind(address.text)
         if address.path is not None and not str(address.path).startswith("@"):
             os.chmod(address.path, 0o600)
     except (zmq.ZMQError, OSError) as error:
-        socket.close(linger=0)
-        raise _bind_error(address.text, error) from None
-    return socket
+        raise bind_error(address.text, error) from None
 
 
-def _bind_error(address: str, error: zmq.ZMQError | OSError) -> PublishError:
+def bind_error(address: str, error: zmq.ZMQError | OSError) -> PublishError:
+    """Say why an address cannot be bound, and what to do."""
     if error.errno == errno.EADDRINUSE:
         return PublishError(
             f"address {address} is in use by another process",

@@ -18,7 +18,9 @@ from stream_avs.ledger import Ledger
 from stream_avs.link.receiver import ZmqSource
 from stream_avs.link.sender import MediaSender
 from stream_avs.link.settings import LinkConfig
-from stream_avs.publish.curve import allow, load_public, load_secret, make_keys
+from stream_avs.publish.allowed_keys import AllowedKeys
+from stream_avs.publish.curve import READERS
+from stream_avs.publish.key_files import load_public, load_secret, make_keys
 from stream_avs.types import NS_PER_MS, AudioBlock, Event, StampSource
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -328,8 +330,8 @@ def test_half_a_set_of_keys_is_refused(keys: Keys, tmp_path: Path) -> None:
         ZmqSource(LinkConfig(key=str(keys.friend_secret)))
     empty = tmp_path / "nobody"
     empty.mkdir()
-    with zmq.Context() as context, pytest.raises(PublishError, match="nobody could connect"):
-        allow(context, empty)
+    with pytest.raises(PublishError, match="nobody could connect"):
+        AllowedKeys(empty, READERS)
 
 
 def test_other_machines_are_kept_out_without_keys(keys: Keys) -> None:

@@ -31,7 +31,7 @@ def test_loopback_may_be_bound(host):
 @pytest.mark.parametrize("host", ["*", "0.0.0.0", "192.168.1.5", "[::]", "eth0", "10.0.0.1", "robot.local"])
 def test_what_others_can_reach_is_refused_unless_insecure(host):
     address = f"tcp://{host}:5557"
-    with pytest.raises(PublishError, match=r"other machines.*--publish.insecure"):
+    with pytest.raises(PublishError, match=r"other machines.*--publish.key.*--insecure"):
         check_bind(address, insecure=False)
     assert check_bind(address, insecure=True).text == address
 
