@@ -114,6 +114,18 @@ def test_pooling_equals_torchs_adaptive_pooling(source: tuple[int, int], size: t
     np.testing.assert_allclose(adaptive_average_pool(x, size), F.adaptive_avg_pool2d(x, size), atol=1e-6)
 
 
+class _Pool(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return adaptive_average_pool(x, (5, 9))
+
+
+def test_pooling_of_a_size_first_met_in_an_export_is_right_afterwards() -> None:
+    x = torch.randn(1, 3, 13, 23, generator=torch.Generator().manual_seed(0))
+    exported = torch.export.export(_Pool(), (torch.zeros_like(x),), strict=False)
+    for pooled in (adaptive_average_pool(x, (5, 9)), exported.module()(x)):
+        np.testing.assert_allclose(pooled, F.adaptive_avg_pool2d(x, (5, 9)), atol=1e-6)
+
+
 def test_pooling_can_be_trained_through_after_inference() -> None:
     with torch.inference_mode():
         adaptive_average_pool(torch.zeros(1, 1, 11, 11), (3, 3))

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -19,17 +21,23 @@ def adaptive_average_pool(x: Tensor, size: tuple[int, int]) -> Tensor:
     if rows % size[0] == 0 and columns % size[1] == 0:
         step = (rows // size[0], columns // size[1])
         return x if step == (1, 1) else F.avg_pool2d(x, step, step)
-    left = _means(rows, size[0], x.dtype, x.device)
-    right = _means(columns, size[1], x.dtype, x.device)
+    left, right = _means(rows, size[0], x), _means(columns, size[1], x)
     return left @ x @ right.T
 
 
+def _means(length: int, out: int, like: Tensor) -> Tensor:
+    kept = _matrix(length, out, np.float64 if like.dtype is torch.float64 else np.float32)
+    return torch.from_numpy(kept).to(dtype=like.dtype, device=like.device)
+
+
 @functools.cache
-def _means(length: int, out: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Matrix [out, length] whose row i averages the cells of output i."""
-    with torch.inference_mode(False):  # kept across calls, so it must be usable in training too
-        matrix = torch.zeros(out, length, dtype=torch.float64)
-        for i in range(out):
-            start, stop = i * length // out, -(-(i + 1) * length // out)
-            matrix[i, start:stop] = 1.0 / (stop - start)
-        return matrix.to(dtype=dtype, device=device)
+def _matrix(length: int, out: int, dtype: type[np.floating]) -> NDArray[np.floating]:
+    """Matrix [out, length] whose row i averages the cells of output i.
+
+    In numpy: a tensor kept while a program is traced would be one without values ever after.
+    """
+    matrix = np.zeros((out, length), dtype)
+    for i in range(out):
+        start, stop = i * length // out, -(-(i + 1) * length // out)
+        matrix[i, start:stop] = 1.0 / (stop - start)
+    return matrix
