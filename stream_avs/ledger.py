@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from stream_avs.types import FRAME_DROPS, Event
@@ -29,14 +30,26 @@ class Ledger:
         self._lock = threading.Lock()
         self._counts: Counter[Event] = Counter()
         self._recent: deque[Entry] = deque(maxlen=remember)
+        self._listeners: tuple[Callable[[Entry, int], None], ...] = ()
 
     def record(self, event: Event, stamp_ns: int, detail: str = "", *, count: int = 1) -> None:
         """Count `event` `count` times; `stamp_ns` is the stamp of the data it happened to."""
         if count <= 0:
             return
+        entry = Entry(event=event, stamp_ns=stamp_ns, detail=detail)
         with self._lock:
             self._counts[event] += count
-            self._recent.append(Entry(event=event, stamp_ns=stamp_ns, detail=detail))
+            self._recent.append(entry)
+        for listener in self._listeners:
+            listener(entry, count)
+
+    def tell(self, listener: Callable[[Entry, int], None]) -> None:
+        """Call `listener(entry, count)` with each event from now on, on the thread that records it.
+
+        It must not block, and not record.
+        """
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
 
     def counts(self) -> dict[Event, int]:
         """All counts so far, only events that happened."""

@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 from stream_avs.capture.tap import Tap, chain
 from stream_avs.config import Pace, RunConfig
 from stream_avs.ledger import Ledger
+from stream_avs.observe.config import LogConfig, MetricsConfig
+from stream_avs.observe.event_log import log_event
+from stream_avs.observe.log import Logs
+from stream_avs.observe.monitor import Monitor
+from stream_avs.observe.server import MetricsServer
 from stream_avs.pipeline import ResultListener
 from stream_avs.publish.view_config import ViewConfig
 from stream_avs.record.config import FoxgloveConfig, RecordConfig, RerunConfig
@@ -26,6 +31,8 @@ class RunCommand(RunConfig):
     view: ViewConfig = field(default_factory=ViewConfig)
     foxglove: FoxgloveConfig = field(default_factory=FoxgloveConfig)
     rerun: RerunConfig = field(default_factory=RerunConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    log: LogConfig = field(default_factory=LogConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +72,20 @@ def short_options(argv: list[str]) -> list[str]:
     }
     argv = [long.get(a, a) for a in argv]
     return [a.replace("--record=", "--record.path=", 1) for a in argv]
+
+
+def open_monitor(config: RunCommand, ledger: Ledger, stack: ExitStack) -> Monitor:
+    """Log the ledger's events, and serve metrics and health if asked for; `stack` ends both.
+
+    Raises:
+        PublishError: the address of the metrics cannot be bound.
+    """
+    logs = stack.enter_context(Logs(config.log))
+    ledger.tell(log_event)
+    monitor = Monitor(config.name, silent_after_s=config.metrics.silent_after_s, suppressed=logs.suppressed)
+    if config.metrics.address:
+        stack.enter_context(MetricsServer(config.metrics, monitor))
+    return monitor
 
 
 def open_extras(config: RunCommand, model_id: str, ledger: Ledger, stack: ExitStack) -> Extras:

@@ -11,7 +11,7 @@ from pathlib import Path
 from stream_avs.capture.open_source import make_source
 from stream_avs.capture.tap import chain
 from stream_avs.commands.arguments import calibrated, parse_arguments, take
-from stream_avs.commands.extras import RunCommand, open_extras, short_options
+from stream_avs.commands.extras import RunCommand, open_extras, open_monitor, short_options
 from stream_avs.commands.status_view import StatusView, summary
 from stream_avs.config import Pace, RunConfig, load_yaml
 from stream_avs.errors import PublishError
@@ -37,6 +37,7 @@ def run(argv: list[str]) -> int:
     source = make_source(config)
     with ExitStack() as stack:
         ledger = Ledger()
+        monitor = open_monitor(config, ledger, stack)
         publisher = None
         if config.publish.address:
             publisher = stack.enter_context(Publisher(config.publish, config.name, ledger))
@@ -47,7 +48,9 @@ def run(argv: list[str]) -> int:
         tap = chain(extras.tap, overlay.wrap if overlay is not None else None)
         small_px = config.overload.small_px
         small = load_model(replace(config.model, input_px=small_px)) if small_px else None
+        listeners += [monitor.publish]
         pipeline = Pipeline(config, source, model, (*listeners, *extras.listeners), tap, ledger, small)
+        monitor.watch(pipeline, model.id, lambda: publisher.subscribers if publisher is not None else 0)
         with pipeline, suppress(KeyboardInterrupt):
             info = pipeline.start()
             title = f"{config.name} <- {info.name}"
@@ -91,13 +94,15 @@ def _overlay(config: RunConfig, ledger: Ledger, stack: ExitStack) -> OverlayTap 
     return stack.enter_context(OverlayTap(Path(config.overlay), ledger, wait=wait))
 
 
-def _notes(config: RunConfig) -> tuple[str, ...]:
+def _notes(config: RunCommand) -> tuple[str, ...]:
     notes = []
     if config.publish.address:
         hint = f"stream-avs subscribe {config.publish.address} --stream {config.name}"
         notes.append(f"masks on {config.publish.address}; to see them: {hint}")
     if config.overlay:
         notes.append(f"overlay video to {config.overlay}")
+    if config.metrics.address:
+        notes.append(f"figures on http://{config.metrics.address}/metrics, health on /healthz")
     notes.append("Ctrl-C ends")
     return tuple(notes)
 

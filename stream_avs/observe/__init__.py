@@ -1,0 +1,1 @@
+"""What a running session tells machines: metrics for Prometheus, health, structured logs."""
