@@ -10,11 +10,11 @@ import torch
 import tyro
 
 from stream_avs.commands.arguments import parse_arguments
-from stream_avs.config import from_mapping, require
+from stream_avs.config import require
 from stream_avs.datasets.sample import SPLITS, ClipDataset
 from stream_avs.errors import ConfigError
-from stream_avs.models.ccformer.checkpoint import Loaded, load_network
-from stream_avs.training.config import DataConfig, DatasetKind, Precision, TrainConfig
+from stream_avs.models.checkpoint import Loaded, load_network
+from stream_avs.training.config import DataConfig, DatasetKind, Precision, train_config
 from stream_avs.training.data import check_classes, open_split
 from stream_avs.training.distributed import Group, pick_device
 from stream_avs.training.files import make_folder, write_text_whole
@@ -107,7 +107,7 @@ def data_of(config: EvalConfig, loaded: Loaded) -> DataConfig:
         ConfigError: the checkpoint does not say, and neither does the command line; or a root is missing.
     """
     stored = loaded.description.about.get("training")
-    trained = from_mapping(stored, TrainConfig).data if stored else None
+    trained = train_config(stored).data if stored else None
     kind = config.kind or (trained.kind if trained else None)
     if kind is None:
         raise ConfigError(
@@ -146,7 +146,7 @@ def _write_page(path: Path, config: EvalConfig, scored: Scored) -> None:
         "arithmetic": str(config.precision),
         "sound": str(config.sound),
     }
-    page = Summary(title="CCFormer, evaluation", settings=settings, scored=[scored], history=[], config={})
+    page = Summary(title="Evaluation", settings=settings, scored=[scored], history=[], config={})
     try:
         write_text_whole(path, to_html(page))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`stream-avs train`: train CCFormer on AVSBench or composed scenes; go on where a run stopped."""
+"""`stream-avs train`: train a network on AVSBench or composed scenes; go on where a run stopped."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import msgspec
 import torch
 
 from stream_avs.commands.arguments import parse_arguments, take
-from stream_avs.config import from_mapping
 from stream_avs.errors import ConfigError
-from stream_avs.training.config import RECIPES, TrainConfig, recipe, same_run
+from stream_avs.models.architectures import ARCHITECTURES
+from stream_avs.training.config import RECIPES, TrainConfig, recipe, same_run, train_config
 from stream_avs.training.curves import require_tensorboard
 from stream_avs.training.distributed import Group, join
 from stream_avs.training.finish import finish
@@ -23,10 +23,11 @@ from stream_avs.training.stop import StopRequest, stop_request
 from stream_avs.training.trainer import Trainer
 
 DESCRIPTION = f"""\
-Train CCFormer. Say what to train by one of:
+Train a network. Say what to train by one of:
 
   --preset NAME     a recipe: {", ".join(RECIPES)}; --root DIR is the data set's folder,
-                    --network NAME another CCFormer than the recipe's (pvt2, r50, nano, tiny)
+                    --architecture NAME another network than CCFormer: {", ".join(ARCHITECTURES)}
+                    --network NAME another of its presets than the recipe's (pvt2, r50, nano, tiny)
   --config FILE     settings from YAML, named like the options below; with --preset on top of it
   --resume OUT      go on with the run in that folder
 
@@ -69,12 +70,18 @@ def parse(argv: list[str]) -> Request:
     """
     resume, argv = take(argv, "--resume")
     name, argv = take(argv, "--preset")
+    kind, argv = take(argv, "--architecture")
     network, argv = take(argv, "--network")
     file, argv = take(argv, "--config")
     root, argv = take(argv, "--root")
     helps = "--help" in argv or "-h" in argv
     if resume:
-        for flag, value in (("--preset", name), ("--network", network), ("--config", file)):
+        for flag, value in (
+            ("--preset", name),
+            ("--architecture", kind),
+            ("--network", network),
+            ("--config", file),
+        ):
             if value:
                 raise ConfigError(f"{flag} does not go with --resume", "The run has its settings with it")
         folder = RunFolder(path=Path(resume))
@@ -88,11 +95,12 @@ def parse(argv: list[str]) -> Request:
         return Request(config=config, state=state)
     settings = _read_settings(Path(file)) if file else {}
     if name:
-        default = recipe(name, root=root, network=network, settings=settings)
+        default = recipe(name, root=root, network=network, settings=settings, kind=kind)
     elif file:
-        default = from_mapping(_with_root(settings, root), TrainConfig)
+        named = {**settings, "architecture": kind} if kind else settings
+        default = train_config(_with_root(named, root))
     elif helps:
-        default = TrainConfig()
+        default = train_config({"architecture": kind} if kind else {})
     else:
         raise ConfigError(
             "nothing says what to train", f"Give --preset {'|'.join(RECIPES)}, --config or --resume"

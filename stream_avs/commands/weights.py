@@ -10,8 +10,8 @@ from pathlib import Path
 
 from stream_avs.errors import ConfigError, nearest
 from stream_avs.models.ccformer.config import PRESETS
-from stream_avs.models.ccformer.published import PUBLISHED, Published, files_for, weights_dir
 from stream_avs.models.fetch import Progress, fetch, file_sha256
+from stream_avs.models.published import PUBLISHED, Published, files_for, weights_dir
 
 
 def run(argv: list[str]) -> int:

@@ -23,9 +23,9 @@ from stream_avs.engine.frame_slots import FrameSlots
 from stream_avs.errors import ConfigError
 from stream_avs.models.base import Decision, Stages
 from stream_avs.models.ccformer.ccformer import CCFormer
-from stream_avs.models.ccformer.checkpoint import load_network
-from stream_avs.models.ccformer.config import AudioEncoderName
+from stream_avs.models.checkpoint import load_network
 from stream_avs.models.load import content_id
+from stream_avs.models.network_config import AudioEncoderName
 from stream_avs.models.preprocess import resize
 from stream_avs.models.threads import configure_threads
 from stream_avs.types import Frame, Samples, Window
@@ -201,6 +201,8 @@ def load(config: ModelConfig) -> CCFormerStream:
             "preset ccformer has no weights", "Give --model.weights FILE, from `stream-avs train`"
         )
     loaded = load_network(Path(config.weights).expanduser())
+    if not isinstance(loaded.network, CCFormer):
+        raise ConfigError(f"checkpoint {config.weights} holds no CCFormer", "Name its own preset")
     stream = stream_of(
         loaded.network, loaded.description.labels, f"ccformer-{content_id(loaded.sha256)}", config
     )

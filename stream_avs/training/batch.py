@@ -15,7 +15,7 @@ from stream_avs.audio.mn_mel import log_mel as mn_log_mel
 from stream_avs.datasets.augment import resize_clip
 from stream_avs.datasets.sample import LOG_MEL_SHAPE, ClipSample
 from stream_avs.errors import DatasetError
-from stream_avs.models.ccformer.loss import Targets
+from stream_avs.models.loss import Targets
 from stream_avs.models.preprocess import IMAGENET_MEAN
 
 MN_CONTEXT_S = 2.0

@@ -11,9 +11,10 @@ from stream_avs.config import from_mapping, require
 from stream_avs.datasets.augment import AugmentConfig
 from stream_avs.datasets.scenes import LogMelTiming, SceneConfig
 from stream_avs.errors import ConfigError, nearest
-from stream_avs.models.ccformer.config import CCFormerConfig, ContrastPartner, Mode
-from stream_avs.models.ccformer.config import preset as network_preset
-from stream_avs.models.ccformer.loss import OBJECT_LOSS, SEMANTIC_LOSS, LossConfig
+from stream_avs.models.architectures import DEFAULT, architecture
+from stream_avs.models.ccformer.config import CCFormerConfig, ContrastPartner
+from stream_avs.models.loss_config import OBJECT_LOSS, LossConfig
+from stream_avs.models.network_config import NetworkConfig
 from stream_avs.training.schedule import Decay, ScheduleConfig
 from stream_avs.training.sound import Sound
 
@@ -98,7 +99,9 @@ class TrainConfig:
     out: str = "out/train"
     """Folder for checkpoints, log, curves and report."""
     data: DataConfig = field(default_factory=DataConfig)
-    model: CCFormerConfig = field(default_factory=CCFormerConfig)
+    architecture: str = DEFAULT
+    """What to train: ccformer, tpavi, avsac, ...; `stream-avs model list` shows all."""
+    model: NetworkConfig = field(default_factory=CCFormerConfig)
     loss: LossConfig = OBJECT_LOSS
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
 
@@ -159,6 +162,11 @@ class TrainConfig:
             require(ok, name, getattr(self, name), expected)
 
         check("out", bool(self.out), "a folder")
+        wanted = architecture(self.architecture)
+        require(
+            type(self.model) is wanted.config,
+            "architecture", self.architecture, f"the one whose settings are {type(self.model).__name__}",
+        )  # fmt: skip
         check("epochs", self.epochs >= 1, "1 or more")
         check("batch", self.batch >= 1, "1 or more clips")
         check("accumulation", self.accumulation >= 1, "1 or more")
@@ -169,11 +177,10 @@ class TrainConfig:
         check("clip_gradient_norm", self.clip_gradient_norm >= 0, "0 or more")
         check("frozen_image_epochs", self.frozen_image_epochs >= 0, "0 or more")
         check("unroll", 1 <= self.unroll <= 16, "1..16")
-        check("unroll", self.unroll == 1 or self.model.carry, "1 when model.carry is false")
         check(
             "unroll",
-            self.unroll == 1 or self.model.mode is Mode.WINDOW,
-            "1 in causal mode, which carries anyway",
+            self.unroll == 1 or self.model.carries,
+            "1, unless the network carries queries from window to window (model.carry, not causal)",
         )
         check("seed", self.seed >= 0, "0 or more")
         check("threads", 0 <= self.threads <= 256, "0..256")
@@ -189,68 +196,112 @@ class TrainConfig:
         return self.model.frames + self.unroll - 1
 
 
-def _paper(kind: DatasetKind, network: CCFormerConfig, **settings: Any) -> dict[str, Any]:
-    return {"data": {"kind": str(kind)}, "model": asdict(network), "out": f"out/{kind}", **settings}
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What to train on, and how; any architecture can follow it.
+
+    Attributes:
+        network: preset of the architecture.
+        model: fields of the network that differ from the preset, whatever the architecture.
+        own_model: the same for CCFormer alone.
+        semantic: whether the several-class loss of the architecture is meant.
+        settings: in which the recipe differs from `TrainConfig`'s defaults.
+    """
+
+    network: str
+    model: dict[str, Any]
+    own_model: dict[str, Any] = field(default_factory=dict)
+    semantic: bool = False
+    settings: dict[str, Any]
 
 
-def _scenes(network: CCFormerConfig, scenes: ScenesConfig, **settings: Any) -> dict[str, Any]:
-    return {
-        "data": {"kind": str(DatasetKind.SCENES), "scenes": asdict(scenes)},
-        "model": asdict(network),
-        **settings,
-    }
+def _paper(kind: DatasetKind, **settings: Any) -> dict[str, Any]:
+    return {"data": {"kind": str(kind)}, "out": f"out/{kind}", **settings}
 
 
-_TINY = network_preset("tiny", input_px=64, frames=3, carry=False, sounding=False)
 _LISTEN = SceneConfig(
     frames=3, size_px=64, objects_min=2, objects_max=2, object_side_min=0.3, object_side_max=0.5,
     p_silence=0.0, p_noise_only=0.0, p_off_screen=0.0, p_off_screen_mix=0.0, p_several=0.0, p_switch=0.0,
     p_distractor=1.0, p_noise=0.0, log_mel=LogMelTiming.TRAILING,
 )  # fmt: skip
+_LISTEN_SCENES = ScenesConfig(train_clips=400, val_clips=32, test_clips=100, scene=_LISTEN)
 
-RECIPES: dict[str, dict[str, Any]] = {
-    "s4": _paper(DatasetKind.S4, network_preset("pvt2"), epochs=60, batch=2, frozen_image_epochs=10),
-    "ms3": _paper(DatasetKind.MS3, network_preset("pvt2"), epochs=120, batch=2, frozen_image_epochs=20),
-    "avss": _paper(
-        DatasetKind.AVSS,
-        network_preset("pvt2", classes=71, frames=10, contrast=ContrastPartner.NONE),
-        epochs=40, batch=6, frozen_image_epochs=7, loss=asdict(SEMANTIC_LOSS),
+RECIPES: dict[str, Recipe] = {
+    "s4": Recipe(
+        network="pvt2", model={},
+        settings=_paper(DatasetKind.S4, epochs=60, batch=2, frozen_image_epochs=10),
     ),
-    "scenes-tiny": _scenes(
-        _TINY,
-        ScenesConfig(train_clips=400, val_clips=32, test_clips=100, scene=_LISTEN),
-        out="out/scenes-tiny", epochs=5, batch=8, frozen_image_epochs=0, train_audio_encoder=True,
-        clip_gradient_norm=1.0, augment=False, workers=0, pretrained=False, threads=1,
-        schedule=asdict(ScheduleConfig(learning_rate=1e-3, warmup_steps=30, decay=Decay.COSINE)),
+    "ms3": Recipe(
+        network="pvt2", model={},
+        settings=_paper(DatasetKind.MS3, epochs=120, batch=2, frozen_image_epochs=20),
+    ),
+    "avss": Recipe(
+        network="pvt2", model={"classes": 71, "frames": 10}, own_model={"contrast": ContrastPartner.NONE},
+        semantic=True,
+        settings=_paper(DatasetKind.AVSS, epochs=40, batch=6, frozen_image_epochs=7),
+    ),
+    "scenes-tiny": Recipe(
+        network="tiny", model={"input_px": 64, "frames": 3}, own_model={"carry": False, "sounding": False},
+        settings={
+            "data": {"kind": str(DatasetKind.SCENES), "scenes": asdict(_LISTEN_SCENES)},
+            "out": "out/scenes-tiny", "epochs": 5, "batch": 8, "frozen_image_epochs": 0,
+            "train_audio_encoder": True, "clip_gradient_norm": 1.0, "augment": False, "workers": 0,
+            "pretrained": False, "threads": 1,
+            "schedule": asdict(ScheduleConfig(learning_rate=1e-3, warmup_steps=30, decay=Decay.COSINE)),
+        },
     ),
 }  # fmt: skip
-"""The settings in which each recipe differs from `TrainConfig`'s defaults."""
+"""By name; the figures of s4, ms3 and avss are CCFormer's."""
 
 
 def recipe(
-    name: str, *, root: str = "", network: str = "", settings: dict[str, Any] | None = None
+    name: str,
+    *,
+    root: str = "",
+    network: str = "",
+    settings: dict[str, Any] | None = None,
+    kind: str = "",
 ) -> TrainConfig:
     """Build the configuration of a recipe.
 
     Args:
         name: s4, ms3, avss or scenes-tiny.
         root: folder of the data set; scenes need none.
-        network: CCFormer preset to take instead of the recipe's, e.g. r50; frames and classes stay.
+        network: preset to take instead of the recipe's, e.g. r50; frames and classes stay.
         settings: nested plain values that win over the recipe's, as read from a YAML file.
+        kind: architecture; by default the one in `settings`, or CCFormer.
 
     Raises:
-        ConfigError: no such recipe or network, or a setting is unknown or out of range.
+        ConfigError: no such recipe, architecture or preset, or a setting is unknown or out of range.
     """
     if name not in RECIPES:
         raise ConfigError(f"there is no recipe {name!r}", nearest(name, RECIPES).capitalize())
-    values = _merged(RECIPES[name], settings or {})
+    chosen, changes = RECIPES[name], settings or {}
+    wanted = architecture(kind or str(changes.get("architecture", DEFAULT)))
+    own = chosen.own_model if wanted.name == DEFAULT else {}
+    if network:  # a preset asked for by name keeps its own size
+        fields = {key: value for key, value in chosen.model.items() if key in ("frames", "classes")}
+        model = wanted.preset(network, **fields)
+    else:
+        model = wanted.preset(chosen.network, **chosen.model, **own)
+    loss = wanted.semantic_loss if chosen.semantic else wanted.loss
+    base = {**chosen.settings, "model": asdict(model), "loss": asdict(loss)}
+    values = {**_merged(base, changes), "architecture": wanted.name}
     if root:
         values["data"] = {**values["data"], "root": root}
-    if network:
-        chosen = asdict(network_preset(network))
-        kept = {key: values["model"][key] for key in ("frames", "classes")}
-        values["model"] = _merged({**chosen, **kept}, (settings or {}).get("model", {}))
-    return from_mapping(values, TrainConfig)
+    return train_config(values)
+
+
+def train_config(values: Any) -> TrainConfig:
+    """Build the configuration from nested plain values; what `model` may hold follows `architecture`.
+
+    Raises:
+        ConfigError: an unknown architecture or setting, or a value out of range.
+    """
+    if not isinstance(values, dict):
+        return from_mapping(values, TrainConfig)
+    wanted = architecture(str(values.get("architecture", DEFAULT)))
+    return from_mapping({"model": {}, **values}, TrainConfig, types={"model": wanted.config})
 
 
 def shareable(config: TrainConfig) -> dict[str, Any]:

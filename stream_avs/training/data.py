@@ -24,7 +24,7 @@ from stream_avs.datasets.scenes import LogMelTiming, ProceduralSource, SceneData
 from stream_avs.datasets.scenes.assets import AssetLibrary
 from stream_avs.datasets.scenes.source import SceneSource
 from stream_avs.errors import ConfigError, DatasetError
-from stream_avs.models.ccformer.config import CCFormerConfig, Mode
+from stream_avs.models.network_config import NetworkConfig
 from stream_avs.training.batch import Batch, Collate
 from stream_avs.training.config import DataConfig, DatasetKind
 from stream_avs.training.order import Share
@@ -34,7 +34,7 @@ BINARY_LABELS = ("background", "sounding")
 
 
 def open_split(
-    config: DataConfig, split: str, network: CCFormerConfig, audio_shape: tuple[int, ...], frames: int
+    config: DataConfig, split: str, network: NetworkConfig, audio_shape: tuple[int, ...], frames: int
 ) -> ClipDataset:
     """Open one split with the sound that the network hears.
 
@@ -71,7 +71,7 @@ def open_split(
     return clips if config.sound is Sound.OWN else WithSound(clips, config.sound)
 
 
-def check_classes(network: CCFormerConfig, clips: ClipDataset) -> None:
+def check_classes(network: NetworkConfig, clips: ClipDataset) -> None:
     """Refuse a network of neither one class nor those of the data set.
 
     Raises:
@@ -84,18 +84,18 @@ def check_classes(network: CCFormerConfig, clips: ClipDataset) -> None:
         )
 
 
-def labels_of(clips: ClipDataset, network: CCFormerConfig) -> tuple[str, ...]:
+def labels_of(clips: ClipDataset, network: NetworkConfig) -> tuple[str, ...]:
     """Name of every class id the network can predict."""
     return BINARY_LABELS if network.classes == 1 else clips.class_names
 
 
-def check_frames(clip: ClipSample, network: CCFormerConfig, frames: int) -> None:
+def check_frames(clip: ClipSample, network: NetworkConfig, frames: int) -> None:
     """Refuse clips of another length than training unrolls.
 
     Raises:
         ConfigError: naming both lengths.
     """
-    if network.mode is Mode.WINDOW and len(clip) != frames:
+    if network.windowed and len(clip) != frames:
         raise ConfigError(
             f"clips have {len(clip)} frames, training unrolls {frames}", f"Set --model.frames {len(clip)}"
         )
@@ -220,7 +220,7 @@ class _Places:
 
 
 def _scenes(
-    config: DataConfig, split: str, network: CCFormerConfig, log_mel: bool, frames: int
+    config: DataConfig, split: str, network: NetworkConfig, log_mel: bool, frames: int
 ) -> SceneDataset:
     scenes = config.scenes
     scene = replace(

@@ -6,6 +6,7 @@ import dataclasses
 import json
 
 from stream_avs.errors import ConfigError
+from stream_avs.models.architectures import architecture
 from stream_avs.training.config import TrainConfig
 from stream_avs.training.files import write_text_whole
 from stream_avs.training.final_report import Summary, to_html, to_json
@@ -30,7 +31,7 @@ def finish(trainer: Trainer, *, leads: bool) -> tuple[Scored, ...]:
         scored.append(trainer.score(trainer.open_split("test"), "test", model))
     if leads:
         summary = Summary(
-            title=f"CCFormer on {config.data.kind}",
+            title=f"{architecture(config.architecture).title} on {config.data.kind}",
             settings=_settings(trainer),
             scored=scored,
             history=read_history(folder.log),
@@ -47,7 +48,8 @@ def finish(trainer: Trainer, *, leads: bool) -> tuple[Scored, ...]:
 def _settings(trainer: Trainer) -> dict[str, str]:
     config, progress = trainer.config, trainer.progress
     return {
-        "network": f"{config.model.image_encoder} + {config.model.audio_encoder}, {config.model.mode} mode",
+        "network": f"{architecture(config.architecture).title}: "
+        f"{config.model.image_encoder} + {config.model.audio_encoder}",
         "input": f"{config.model.frames} frames of {config.model.input_px} x {config.model.input_px} px",
         "training": f"{len(trainer.clips)} clips, {config.epochs} epochs, {_optimiser(config)}",
         "steps": f"{progress.step}; best on val after {progress.best_step}",

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from stream_avs.models.ccformer.ccformer import CCFormer, CCFormerOutput
-from stream_avs.models.ccformer.loss import LossConfig, Targets, total_loss
+from stream_avs.models.loss import Losses, Targets, total_loss
+from stream_avs.models.loss_config import LossConfig
+from stream_avs.models.network import Network, NetworkOutput
 from stream_avs.training.batch import Batch
 
-TERMS = ("loss", "dice", "cross_entropy", "contrast", "sounding")
+LABELLED = ("dice", "cross_entropy", "sounding")
+"""Terms that are means over the labelled frames."""
+VALID = ("contrast", "match", "avfs")
+"""Terms that are means over all frames that are no padding."""
+TERMS = ("loss", *LABELLED, *VALID)
 """What `Objective` reports, in this order; "loss" is the weighted sum that is minimised."""
 
 
@@ -20,8 +25,8 @@ class Shares:
     """How much of the whole step a micro-batch is; all of a step's shares, over all processes, sum to 1.
 
     Attributes:
-        labelled: its part of the frames that have a mask; weighs the mask and sounding terms.
-        valid: its part of the frames that are no padding; weighs BCL.
+        labelled: its part of the frames that have a mask; weighs the terms `LABELLED`.
+        valid: its part of the frames that are no padding; weighs the terms `VALID`.
     """
 
     labelled: float
@@ -38,7 +43,7 @@ class Objective(nn.Module):
             one enter the next, and gradients flow back along them.
     """
 
-    def __init__(self, network: CCFormer, config: LossConfig, unroll: int = 1) -> None:
+    def __init__(self, network: Network, config: LossConfig, unroll: int = 1) -> None:
         super().__init__()
         self.network = network
         self.config = config
@@ -63,21 +68,20 @@ class Objective(nn.Module):
             total, terms = total + part / self.unroll, terms + reported / self.unroll
         return total, terms
 
-    def _weigh(self, output: CCFormerOutput, targets: Targets, shares: Shares) -> tuple[Tensor, Tensor]:
+    def _weigh(self, output: NetworkOutput, targets: Targets, shares: Shares) -> tuple[Tensor, Tensor]:
         losses = total_loss(output, targets, self.config)
-        weigh = self.config
-        contrast = shares.valid * losses.contrast
-        dice, cross_entropy, sounding = (
-            shares.labelled * term for term in (losses.dice, losses.cross_entropy, losses.sounding)
-        )
-        total = (
-            weigh.dice * dice
-            + weigh.cross_entropy * cross_entropy
-            + weigh.contrast * contrast
-            + weigh.sounding * sounding
-            + 0.0 * output.masks[-1].float().mean()  # something to call backward on when no frame is labelled
-        )
-        return total, torch.stack([total, dice, cross_entropy, contrast, sounding]).detach()
+        terms = [shares.labelled * _term(losses, name) for name in LABELLED]
+        terms += [shares.valid * _term(losses, name) for name in VALID]
+        weights: list[float] = [getattr(self.config, name) for name in (*LABELLED, *VALID)]
+        total = 0.0 * output.masks[-1].float().mean()  # something to call backward on without any label
+        for weight, term in zip(weights, terms, strict=True):
+            total = total + weight * term
+        return total, torch.stack([total, *terms]).detach()
+
+
+def _term(losses: Losses, name: str) -> Tensor:
+    term: Tensor = getattr(losses, name)
+    return term
 
 
 def _cut(targets: Targets, window: slice) -> Targets:
@@ -87,20 +91,24 @@ def _cut(targets: Targets, window: slice) -> Targets:
 
 
 @torch.no_grad()
-def segment(network: CCFormer, batch: Batch) -> Tensor:
+def segment(network: Network, batch: Batch) -> Tensor:
     """Logits of every frame of every clip, [B, T, classes, S, S].
 
-    In window mode clips longer than the network's window are run as a live stream would: the first
-    window gives its frames, every further one its newest, and the queries are carried.
+    Clips longer than the network's window are run as a live stream would: the first window gives its
+    frames, every further one its newest, and the queries, if any, are carried.
     """
     pictures = batch.pictures()
     frames = network.config.frames
-    if network.config.mode != "window" or pictures.shape[1] <= frames:
-        return network(pictures, batch.audio, every_layer=False).masks[-1].float()
-    masks, queries = [], None
+    if not network.config.windowed or pictures.shape[1] <= frames:
+        whole: NetworkOutput = network(pictures, batch.audio, every_layer=False)
+        return whole.masks[-1].float()
+    masks: list[Tensor] = []
+    queries: Tensor | None = None
     for first in range(pictures.shape[1] - frames + 1):
         window = slice(first, first + frames)
-        output = network(pictures[:, window], batch.audio[:, window], queries, every_layer=False)
+        output: NetworkOutput = network(
+            pictures[:, window], batch.audio[:, window], queries, every_layer=False
+        )
         queries = output.queries
         masks.append(output.masks[-1].float() if first == 0 else output.masks[-1][:, -1:].float())
     return torch.cat(masks, dim=1)

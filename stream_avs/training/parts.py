@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from torch import nn
 
-from stream_avs.models.ccformer.ccformer import CCFormer
+from stream_avs.models.network import Network
 from stream_avs.training.config import TrainConfig
 
 
-def trained(network: CCFormer, config: TrainConfig) -> dict[str, nn.Parameter]:
+def trained(network: Network, config: TrainConfig) -> dict[str, nn.Parameter]:
     """The parameters that train at some time of the run, by name; the optimiser holds these."""
-    audio = {f"audio_encoder.{name}" for name, _ in network.audio_encoder.named_parameters()}
-    fixed = set() if config.train_audio_encoder else audio
-    return {name: p for name, p in network.named_parameters() if name not in fixed}
+    fixed = tuple(f"{child}." for child in _fixed(network, config))
+    return {name: p for name, p in network.named_parameters() if not name.startswith(fixed)}
 
 
-def enter_epoch(network: CCFormer, config: TrainConfig, epoch: int) -> bool:
+def enter_epoch(network: Network, config: TrainConfig, epoch: int) -> bool:
     """Freeze and unfreeze for `epoch` (from 0), and put the network into training mode.
 
     Frozen encoders also stay in evaluation mode. Batch norm keeps its statistics always: a batch
@@ -26,13 +25,17 @@ def enter_epoch(network: CCFormer, config: TrainConfig, epoch: int) -> bool:
     """
     before = {name for name, p in network.named_parameters() if p.requires_grad}
     network.train()
-    for encoder, trains in (
-        (network.image_encoder, epoch >= config.frozen_image_epochs),
-        (network.audio_encoder, config.train_audio_encoder),
-    ):
-        encoder.requires_grad_(trains)
-        encoder.train(trains)
+    network.image_encoder.requires_grad_(epoch >= config.frozen_image_epochs)
+    network.image_encoder.train(epoch >= config.frozen_image_epochs)
+    for child in _fixed(network, config):
+        network.get_submodule(child).requires_grad_(False).eval()
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
     return before != {name for name, p in network.named_parameters() if p.requires_grad}
+
+
+def _fixed(network: Network, config: TrainConfig) -> tuple[str, ...]:
+    """Names of the children that never train in this run."""
+    audio = () if config.train_audio_encoder else ("audio_encoder",)
+    return (*network.never_trained, *audio)

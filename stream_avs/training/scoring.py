@@ -16,8 +16,7 @@ from stream_avs.datasets.sample import ClipDataset
 from stream_avs.evaluation.metrics import J_THRESHOLD, BinaryMetrics
 from stream_avs.evaluation.report import EvalReport, scores_of
 from stream_avs.evaluation.semantic_metrics import SemanticMetrics
-from stream_avs.models.ccformer.ccformer import CCFormer
-from stream_avs.models.ccformer.loss import sounding_probability
+from stream_avs.models.network import Network, sounding_probability
 from stream_avs.training.batch import Batch, Collate
 from stream_avs.training.config import Precision
 from stream_avs.training.data import scoring_batches
@@ -98,7 +97,7 @@ class Protocol:
 
 
 def score(
-    network: CCFormer,
+    network: Network,
     clips: ClipDataset,
     protocol: Protocol,
     group: Group,

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from stream_avs.config import from_mapping
 from stream_avs.errors import ConfigError, WeightsError
-from stream_avs.models.ccformer.ccformer import CCFormer
-from stream_avs.models.ccformer.checkpoint import (
+from stream_avs.models.checkpoint import (
     NETWORK,
     describe,
     fill_network,
@@ -28,7 +27,8 @@ from stream_avs.models.ccformer.checkpoint import (
     write_tensors,
 )
 from stream_avs.models.load import Weights, read_weights
-from stream_avs.training.config import TrainConfig
+from stream_avs.models.network import Network
+from stream_avs.training.config import TrainConfig, train_config
 from stream_avs.training.files import write_whole
 
 _OPTIMIZER = "optimizer."
@@ -70,7 +70,7 @@ class TrainingState:
     weights: Weights
 
     def apply(
-        self, network: CCFormer, optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]
+        self, network: Network, optimizer: torch.optim.Optimizer, parameters: Mapping[str, nn.Parameter]
     ) -> None:
         """Fill network and optimiser; `parameters` are the optimiser's, by name, in its order.
 
@@ -106,7 +106,7 @@ class TrainingState:
 
 def save_state(
     path: Path,
-    network: CCFormer,
+    network: Network,
     optimizer: torch.optim.Optimizer,
     parameters: Mapping[str, nn.Parameter],
     random_states: Sequence[Mapping[str, Tensor]],
@@ -155,7 +155,7 @@ def read_state(path: Path) -> TrainingState:
             f"{path} is no training state", "Resume from a folder that `stream-avs train` wrote"
         )
     try:
-        config = from_mapping(read_description(path).about["training"], TrainConfig)
+        config = train_config(read_description(path).about["training"])
         progress = from_mapping(json.loads(metadata[_KEY]), Progress)
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise WeightsError(f"training state {path} is damaged: {error}", "Start the run again") from None

@@ -11,10 +11,11 @@ import torch
 
 from stream_avs.datasets.sample import ClipDataset
 from stream_avs.errors import ConfigError
-from stream_avs.models.ccformer.ccformer import CCFormer
-from stream_avs.models.ccformer.checkpoint import fill_network, load_network, save_network
-from stream_avs.models.ccformer.pretrained import load_encoders
+from stream_avs.models import architectures
+from stream_avs.models.checkpoint import fill_network, load_network, save_network
 from stream_avs.models.load import read_weights
+from stream_avs.models.network import Network
+from stream_avs.models.pretrained import load_encoders
 from stream_avs.training import random_state
 from stream_avs.training.batch import Batch, Collate
 from stream_avs.training.config import TrainConfig, shareable
@@ -241,9 +242,9 @@ class Trainer:
             raise ConfigError(f"cannot write {self.folder.best}: {error}", "Free some space") from None
 
 
-def _build(config: TrainConfig, *, fresh: bool) -> CCFormer:
+def _build(config: TrainConfig, *, fresh: bool) -> Network:
     """The network at the start of the run; a resumed one is filled from its state instead."""
-    network = CCFormer(config.model)
+    network = architectures.build(config.model)
     if fresh and config.init_from:
         path = Path(config.init_from)
         fill_network(network, read_weights(path), path)

@@ -13,7 +13,7 @@ import torch
 from stream_avs.cli import main
 from stream_avs.datasets.scenes import ProceduralSource, SceneConfig
 from stream_avs.datasets.scenes.write import Layout, write_scenes
-from stream_avs.models.ccformer.checkpoint import read_description
+from stream_avs.models.checkpoint import read_description
 
 SMALL = [
     "--network", "tiny", "--model.d", "32", "--model.heads", "2", "--model.ffn", "32",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stream_avs.cli import main
-from stream_avs.models.ccformer.published import PUBLISHED
+from stream_avs.models.published import PUBLISHED
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from stream_avs.engine.ccformer_stream import CCFormerStream
 from stream_avs.errors import ConfigError
 from stream_avs.models.base import Stages
 from stream_avs.models.ccformer.ccformer import CCFormer
-from stream_avs.models.ccformer.checkpoint import save_network
 from stream_avs.models.ccformer.config import Mode
+from stream_avs.models.checkpoint import save_network
 from stream_avs.models.registry import load_model
 from stream_avs.types import NS_PER_S
 

@@ -11,14 +11,14 @@ from stream_avs.models.backbones.pvtv2 import VARIANTS, PVTv2
 from stream_avs.models.backbones.resnet50 import ResNet50
 from stream_avs.models.backbones.tiny import TinyAudioEncoder, TinyImageEncoder
 from stream_avs.models.backbones.vggish import VGGish
-from stream_avs.models.ccformer.config import AudioEncoderName, ImageEncoderName
-from stream_avs.models.ccformer.encoders import (
+from stream_avs.models.encoders import (
     as_audio_encoder,
     as_image_encoder,
     build_audio_encoder,
     build_image_encoder,
 )
 from stream_avs.models.flops import count_macs, count_parameters
+from stream_avs.models.network_config import AudioEncoderName, ImageEncoderName
 
 META = torch.device("meta")
 

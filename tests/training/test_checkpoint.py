@@ -13,8 +13,8 @@ from tiny_runs import NETWORK, make, tiny_config
 
 from stream_avs.errors import WeightsError
 from stream_avs.models.ccformer.ccformer import CCFormer
-from stream_avs.models.ccformer.checkpoint import load_network, read_description, read_metadata, save_network
 from stream_avs.models.ccformer.config import preset
+from stream_avs.models.checkpoint import load_network, read_description, read_metadata, save_network
 from stream_avs.training.run_folder import RunFolder
 
 LABELS = ("background", "sounding")
@@ -67,7 +67,7 @@ def test_missing_damaged_and_foreign_files_are_refused(saved: Path, tmp_path: Pa
         load_network(damaged)
     foreign = tmp_path / "foreign.safetensors"
     save_file({"a": torch.zeros(1)}, foreign)
-    with pytest.raises(WeightsError, match=r"no CCFormer checkpoint.*stream-avs train"):
+    with pytest.raises(WeightsError, match=r"no checkpoint of a network.*stream-avs train"):
         load_network(foreign)
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from tiny_runs import ALONE
 
-from stream_avs.models.ccformer.checkpoint import load_network
+from stream_avs.models.checkpoint import load_network
 from stream_avs.training.config import TrainConfig, recipe
 from stream_avs.training.data import open_split
 from stream_avs.training.progress_view import ProgressView

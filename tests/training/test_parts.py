@@ -9,8 +9,8 @@ from tiny_runs import make, run, tiny_config
 from torch import nn
 
 from stream_avs.models.ccformer.ccformer import CCFormer
-from stream_avs.models.ccformer.checkpoint import load_network
 from stream_avs.models.ccformer.config import preset
+from stream_avs.models.checkpoint import load_network
 from stream_avs.training.config import recipe
 from stream_avs.training.parts import enter_epoch, trained
 

@@ -12,7 +12,7 @@ from stream_avs.datasets.scenes import ProceduralSource, SceneConfig, SceneDatas
 from stream_avs.errors import StepError
 from stream_avs.models.ccformer.ccformer import CCFormer
 from stream_avs.models.ccformer.config import preset
-from stream_avs.models.ccformer.loss import LossConfig
+from stream_avs.models.loss_config import LossConfig
 from stream_avs.training.batch import Batch, Collate
 from stream_avs.training.config import Precision
 from stream_avs.training.objective import Objective, segment

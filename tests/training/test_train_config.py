@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from stream_avs.errors import ConfigError
-from stream_avs.models.ccformer.config import ContrastPartner, ImageEncoderName
+from stream_avs.models.ccformer.config import ContrastPartner
+from stream_avs.models.network_config import ImageEncoderName
 from stream_avs.training.config import RECIPES, DatasetKind, recipe, same_run, shareable
 
 
@@ -45,7 +46,7 @@ def test_all_recipes_are_valid_and_mistakes_are_named() -> None:
         recipe("s4", settings={"model": {"avee": False}})
     with pytest.raises(ConfigError, match=r"setting batch is 3.*multiple of accumulation"):
         recipe("s4", settings={"batch": 3, "accumulation": 2})
-    with pytest.raises(ConfigError, match=r"setting unroll is 2.*carry is false"):
+    with pytest.raises(ConfigError, match=r"setting unroll is 2.*model.carry"):
         recipe("s4", settings={"unroll": 2})
     with pytest.raises(ConfigError, match=r"s4 needs a folder.*--root"):
         recipe("s4").data.require_root()

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from stream_avs.models.ccformer.checkpoint import read_metadata
+from stream_avs.models.checkpoint import read_metadata
 from stream_avs.models.load import read_weights
 from stream_avs.training.config import TrainConfig, recipe
 from stream_avs.training.distributed import Group

@@ -16,21 +16,13 @@ from stream_avs.models.attention import Mlp, frame_mask
 from stream_avs.models.ccformer.config import CCFormerConfig, ContrastPartner, Mode
 from stream_avs.models.ccformer.contrastive import BimodalContrast
 from stream_avs.models.ccformer.early_integration import Context, EarlyIntegrationModule
-from stream_avs.models.ccformer.encoders import (
-    as_audio_encoder,
-    as_image_encoder,
-    build_audio_encoder,
-    build_image_encoder,
-)
 from stream_avs.models.ccformer.multi_query_decoder import MultiQueryDecoder, VisualMemory
 from stream_avs.models.ccformer.pixel_encoder import TransformerEncoder
 from stream_avs.models.ccformer.position import sine_position
 from stream_avs.models.ccformer.query_generator import IntraFrameQueries
 from stream_avs.models.ccformer.segmentation_head import SegmentationHead
 from stream_avs.models.deformable_attention import Size
-
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
+from stream_avs.models.network import Network, NetworkOutput, Paired, loudest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,48 +74,33 @@ class Integrated:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CCFormerOutput:
-    """What `CCFormer.forward` returns.
+class CCFormerOutput(NetworkOutput):
+    """What `CCFormer.forward` returns: masks after each decoder layer, and the inter-frame queries.
 
     Attributes:
-        masks: after each decoder layer (or the last only) logits [B, T, classes, H, W]; the last
-            entry is the result. One class: sigmoid; several: softmax, class 0 is background.
-        sounding: [B, T], logit that anything visible sounds.
         queries: [B, N, d], the inter-frame queries that leave the window, to be carried.
         contrast: unit vectors [B, T, d] of original audio and of its partner for BCL, or None.
     """
 
-    masks: list[Tensor]
-    sounding: Tensor
     queries: Tensor
-    contrast: tuple[Tensor, Tensor] | None
 
 
-class CCFormer(nn.Module):
+class CCFormer(Network):
     """Frames and their audio in, masks out.
 
     Args:
         config: every dimension and switch.
     """
 
-    mean: Tensor
-    std: Tensor
+    config: CCFormerConfig
 
     def __init__(self, config: CCFormerConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         d = config.d
-        self.image_encoder = build_image_encoder(config.image_encoder)
-        self.audio_encoder = build_audio_encoder(config.audio_encoder)
-        image, audio = as_image_encoder(self.image_encoder), as_audio_encoder(self.audio_encoder)
-        self.strides = tuple(image.strides)
-        self.audio_shape = tuple(audio.input_shape)
-        self.audio_tokens = audio.tokens
-
-        self.audio_projection = nn.Linear(audio.channels, d)
-        self.visual_projection = nn.ModuleList(_projection(c, d, 1) for c in image.channels)
+        self.audio_projection = nn.Linear(self.audio_channels, d)
+        self.visual_projection = nn.ModuleList(_projection(c, d, 1) for c in self.visual_channels)
         if config.extra_level:
-            self.visual_projection.append(_projection(image.channels[-1], d, 3))
+            self.visual_projection.append(_projection(self.visual_channels[-1], d, 3))
         levels = len(self.visual_projection) - 1  # the finest by-passes the Transformer encoder
 
         self.eim = EarlyIntegrationModule(config)
@@ -133,8 +110,6 @@ class CCFormer(nn.Module):
         self.head = SegmentationHead(config, self.strides)
         self.sounding = Mlp(2 * d, d, 1) if config.sounding else None
         self.contrast = None if config.contrast is ContrastPartner.NONE else BimodalContrast(d)
-        for name, value in (("mean", _IMAGENET_MEAN), ("std", _IMAGENET_STD)):
-            self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
 
     # each frame alone
 
@@ -146,15 +121,13 @@ class CCFormer(nn.Module):
             audio: [B, T, *audio_shape], log-mel of each frame's context.
         """
         B, T = frames.shape[:2]
-        maps = as_image_encoder(self.image_encoder)((frames.flatten(0, 1) - self.mean) / self.std)
+        maps = self.look(frames)
         if self.config.extra_level:
             maps = [*maps, maps[-1]]
         projected = [p(x) for p, x in zip(self.visual_projection, maps, strict=True)]  # [B * T, d, h, w]
-        tokens = as_audio_encoder(self.audio_encoder)(audio.flatten(0, 1))
-        tokens = tokens.unsqueeze(1) if tokens.dim() == 2 else tokens  # [B * T, M, C]
         return Features(
             visual=[x.flatten(2).transpose(1, 2).unflatten(0, (B, T)) for x in projected],
-            audio=self.audio_projection(tokens).unflatten(0, (B, T)),
+            audio=self.audio_projection(self.listen(audio)).unflatten(0, (B, T)),
             sizes=self.sizes(frames.shape[-2], frames.shape[-1]),
         )
 
@@ -234,9 +207,7 @@ class CCFormer(nn.Module):
         """
         if self.sounding is not None:
             return self.sounding(torch.cat([queries.mean(1), audio.mean(1)], dim=-1)).squeeze(-1)
-        if mask.shape[1] > 1:
-            mask = mask[:, 1:].amax(1) - mask[:, 0]
-        return mask.flatten(1).amax(1)
+        return loudest(mask)
 
     # whole windows
 
@@ -284,6 +255,9 @@ class CCFormer(nn.Module):
             sounding=sounding.unflatten(0, (B, T)),
             queries=leaving,
             contrast=self._contrast(features, integrated),
+            paired=[
+                Paired(visual=_as_map(integrated.finest, features.sizes[0]), audio=integrated.audio.mean(2))
+            ],
         )
 
     def no_queries(self, batch: int) -> Tensor:
@@ -329,6 +303,11 @@ class CCFormer(nn.Module):
             ContrastPartner.ENHANCED_VISUAL: integrated.finest,
         }[self.config.contrast]
         return self.contrast(features.audio.mean(2), partner.mean(2))
+
+
+def _as_map(tokens: Tensor, size: Size) -> Tensor:
+    """[B, T, h * w, d] -> [B, T, d, h, w]."""
+    return tokens.transpose(2, 3).unflatten(3, size)
 
 
 def _projection(channels: int, d: int, kernel: int) -> nn.Sequential:

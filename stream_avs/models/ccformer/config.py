@@ -14,6 +14,7 @@ from typing import Any
 
 from stream_avs.config import require
 from stream_avs.errors import ConfigError, nearest
+from stream_avs.models.network_config import AudioEncoderName, ImageEncoderName, NetworkConfig
 
 
 class Mode(enum.StrEnum):
@@ -21,28 +22,6 @@ class Mode(enum.StrEnum):
 
     WINDOW = "window"  # all frames of the window, earlier and later: the paper
     CAUSAL = "causal"  # itself and the `frames - 1` before it
-
-
-class ImageEncoderName(enum.StrEnum):
-    """Image encoders CCFormer can stand on."""
-
-    PVTV2_B0 = "pvt_v2_b0"
-    PVTV2_B1 = "pvt_v2_b1"
-    PVTV2_B2 = "pvt_v2_b2"
-    PVTV2_B3 = "pvt_v2_b3"
-    PVTV2_B4 = "pvt_v2_b4"
-    PVTV2_B5 = "pvt_v2_b5"
-    RESNET50 = "resnet50"
-    ESPNETV2 = "espnetv2"
-    TINY = "tiny"
-
-
-class AudioEncoderName(enum.StrEnum):
-    """Audio encoders CCFormer can stand on."""
-
-    VGGISH = "vggish"
-    MN04 = "mn04"
-    TINY = "tiny"
 
 
 class QueryGenerator(enum.StrEnum):
@@ -70,19 +49,9 @@ class Controllers(enum.StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CCFormerConfig:
+class CCFormerConfig(NetworkConfig):
     """One CCFormer. Table numbers are the paper's."""
 
-    image_encoder: ImageEncoderName = ImageEncoderName.PVTV2_B5
-    """Image encoder."""
-    audio_encoder: AudioEncoderName = AudioEncoderName.VGGISH
-    """Audio encoder."""
-    classes: int = 1
-    """1 for sounding / not sounding; otherwise the number of classes, background (0) included."""
-    input_px: int = 224
-    """Side of the square image the network is meant for."""
-    frames: int = 5
-    """Frames of a window, and in causal mode the frames a frame sees, itself included."""
     mode: Mode = Mode.WINDOW
     """Which frames a frame may attend to."""
 
@@ -144,12 +113,7 @@ class CCFormerConfig:
     """Predict for each frame whether anything visible sounds (not in the paper)."""
 
     def __post_init__(self) -> None:
-        require(self.classes >= 1, "model.classes", self.classes, "1, or 2 and more with background")
-        require(
-            self.input_px >= 32 and self.input_px % 16 == 0,
-            "model.input_px", self.input_px, "a multiple of 16, at least 32",
-        )  # fmt: skip
-        require(1 <= self.frames <= 64, "model.frames", self.frames, "1..64")
+        super().__post_init__()
         require(self.d % 32 == 0, "model.d", self.d, "a multiple of 32")
         require(
             self.heads >= 1 and self.d % self.heads == 0, "model.heads", self.heads, f"a divisor of {self.d}"
@@ -169,6 +133,16 @@ class CCFormerConfig:
             require(getattr(self, name) >= 1, f"model.{name}", getattr(self, name), "1 or more")
         require(self.upsample in (1, 2, 4), "model.upsample", self.upsample, "1, 2 or 4")
         require(self.iti or not self.carry, "model.carry", self.carry, "false when model.iti is false")
+
+    @property
+    def windowed(self) -> bool:
+        """Whether a clip is cut into windows of `frames`."""
+        return self.mode is Mode.WINDOW
+
+    @property
+    def carries(self) -> bool:
+        """Whether what leaves one window enters the next."""
+        return self.carry and self.windowed
 
     @property
     def receptive_frames(self) -> int:

@@ -15,7 +15,7 @@ import safetensors.torch
 
 from stream_avs.config import from_mapping, require
 from stream_avs.errors import ConfigError, WeightsError
-from stream_avs.models.ccformer.checkpoint import network_tensors, read_metadata, write_tensors
+from stream_avs.models.checkpoint import network_tensors, read_metadata, write_tensors
 from stream_avs.models.load import fill, read_weights
 from stream_avs.models.nano.config import NanoConfig
 from stream_avs.models.nano.network import Nano

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 
 from stream_avs.config import require
 from stream_avs.models.ccformer.config import (
-    AudioEncoderName,
     CCFormerConfig,
     ContrastPartner,
     Controllers,
-    ImageEncoderName,
     Mode,
 )
+from stream_avs.models.network_config import AudioEncoderName, ImageEncoderName
 
 CONTEXT_S = 2.0
 """Audio that nano hears for each frame."""

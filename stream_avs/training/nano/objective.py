@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stream_avs.models.ccformer.loss import dice_loss
+from stream_avs.models.loss import dice_loss
 from stream_avs.models.nano.network import NanoOutput
 from stream_avs.training.nano.assets import IGNORE
 from stream_avs.training.nano.batches import Batch

@@ -6,8 +6,9 @@ from small_network import PX, inputs, small_config, small_network
 
 from stream_avs.models.ccformer.ccformer import CCFormer
 from stream_avs.models.ccformer.config import ContrastPartner, Controllers, Mode, QueryGenerator
-from stream_avs.models.ccformer.loss import LossConfig, Targets, total_loss
 from stream_avs.models.ccformer.query_generator import IntraFrameQueries
+from stream_avs.models.loss import Targets, total_loss
+from stream_avs.models.loss_config import LossConfig
 
 SWITCHES = {
     "full": {},

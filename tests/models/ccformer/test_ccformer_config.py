@@ -60,7 +60,8 @@ def test_the_configuration_imports_without_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from stream_avs.models import fetch\n"
-        "from stream_avs.models.ccformer import config, published"
+        "from stream_avs.models import architectures, network_config, published\n"
+        "from stream_avs.models.ccformer import config"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

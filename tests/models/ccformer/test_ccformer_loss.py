@@ -9,15 +9,9 @@ from torch import Tensor
 from stream_avs.errors import ConfigError
 from stream_avs.models.ccformer.ccformer import CCFormerOutput
 from stream_avs.models.ccformer.contrastive import contrastive_loss
-from stream_avs.models.ccformer.loss import (
-    OBJECT_LOSS,
-    SEMANTIC_LOSS,
-    LossConfig,
-    Targets,
-    dice_loss,
-    sounding_probability,
-    total_loss,
-)
+from stream_avs.models.loss import Targets, dice_loss, total_loss
+from stream_avs.models.loss_config import OBJECT_LOSS, SEMANTIC_LOSS, LossConfig
+from stream_avs.models.network import sounding_probability
 
 
 def test_dice_by_hand() -> None:

@@ -12,11 +12,12 @@ from stream_avs.errors import WeightsError
 from stream_avs.models.backbones.pvtv2 import PVTv2
 from stream_avs.models.backbones.resnet50 import ResNet50
 from stream_avs.models.ccformer.ccformer import CCFormer
-from stream_avs.models.ccformer.config import AudioEncoderName, ImageEncoderName, preset
-from stream_avs.models.ccformer.encoders import EspNetV2Maps, Mn04Tokens
-from stream_avs.models.ccformer.pretrained import find, load_encoder, load_encoders, read_tensors
-from stream_avs.models.ccformer.published import BUNDLED_FILES, PUBLISHED, files_for, files_of
+from stream_avs.models.ccformer.config import preset
+from stream_avs.models.encoders import EspNetV2Maps, Mn04Tokens
 from stream_avs.models.load import BUNDLED
+from stream_avs.models.network_config import AudioEncoderName, ImageEncoderName
+from stream_avs.models.pretrained import find, load_encoder, load_encoders, read_tensors
+from stream_avs.models.published import BUNDLED_FILES, PUBLISHED, files_for, files_of
 
 
 @pytest.fixture(autouse=True)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from stream_avs.errors import WeightsError
-from stream_avs.models.ccformer.ccformer import CCFormer
-from stream_avs.models.ccformer.config import AudioEncoderName, ImageEncoderName
-from stream_avs.models.ccformer.published import BUNDLED_FILES, files_of, weights_dir
 from stream_avs.models.load import BUNDLED, fill, read_weights
+from stream_avs.models.network import Network
+from stream_avs.models.network_config import AudioEncoderName, ImageEncoderName
+from stream_avs.models.published import BUNDLED_FILES, files_of, weights_dir
 
 _WRAPPERS = ("model", "state_dict")
 """Keys under which some files keep their tensors."""
@@ -23,7 +23,7 @@ _NOT_NEEDED = ("head.", "fc.", "classifier.", "bu_", "merge_enc_dec_")
 """Classifiers and decoders of the published networks."""
 
 
-def load_encoders(network: CCFormer, folder: Path | None = None) -> list[Path]:
+def load_encoders(network: Network, folder: Path | None = None) -> list[Path]:
     """Fill both encoders from published files; an encoder without such a file keeps its weights.
 
     Args:

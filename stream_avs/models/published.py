@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream_avs.models.ccformer.config import AudioEncoderName, CCFormerConfig, ImageEncoderName
+from stream_avs.models.network_config import AudioEncoderName, ImageEncoderName, NetworkConfig
 
 DEFAULT_WEIGHTS_DIR = Path("~/.cache/stream_avs/weights")
 """Folder of downloaded weights, unless `--weights-dir` says otherwise."""
@@ -90,7 +90,7 @@ def files_of(encoder: ImageEncoderName | AudioEncoderName) -> tuple[str, ...]:
     return (f"{encoder}.pth",) if encoder.startswith("pvt_v2_") else ()
 
 
-def files_for(config: CCFormerConfig) -> list[str]:
+def files_for(config: NetworkConfig) -> list[str]:
     """The files to fetch for a network: the best one of each encoder."""
     return [names[0] for e in (config.image_encoder, config.audio_encoder) if (names := files_of(e))]
 

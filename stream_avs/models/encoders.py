@@ -16,11 +16,11 @@ from stream_avs.models.backbones.pvtv2 import PVTv2
 from stream_avs.models.backbones.resnet50 import ResNet50
 from stream_avs.models.backbones.tiny import TinyAudioEncoder, TinyImageEncoder
 from stream_avs.models.backbones.vggish import VGGish
-from stream_avs.models.ccformer.config import AudioEncoderName, ImageEncoderName
+from stream_avs.models.network_config import AudioEncoderName, ImageEncoderName
 
 
 class ImageEncoder(Protocol):
-    """What CCFormer asks of an image encoder."""
+    """What the networks ask of an image encoder."""
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
@@ -30,7 +30,7 @@ class ImageEncoder(Protocol):
 
 
 class AudioEncoder(Protocol):
-    """What CCFormer asks of an audio encoder."""
+    """What the networks ask of an audio encoder."""
 
     channels: int
     tokens: int

@@ -1,4 +1,4 @@
-"""A trained CCFormer as one safetensors file: weights, and in its metadata the config and the labels.
+"""A trained network as one safetensors file: weights, and in its metadata architecture, config and labels.
 
 Training states hold the network under `network.` beside optimiser and random state; files meant to
 be shared hold it bare. Both load the same way.
@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from stream_avs.config import from_mapping
 from stream_avs.errors import ConfigError, WeightsError
-from stream_avs.models.ccformer.ccformer import CCFormer
-from stream_avs.models.ccformer.config import CCFormerConfig
+from stream_avs.models.architectures import DEFAULT, architecture, architecture_of
 from stream_avs.models.load import Weights, fill, read_weights
+from stream_avs.models.network import Network
+from stream_avs.models.network_config import NetworkConfig
 
 NETWORK = "network."
 """Prefix of the network's tensors in a training state."""
@@ -34,12 +35,12 @@ class Description:
     """What the metadata of a checkpoint says about its network.
 
     Attributes:
-        config: every dimension and switch.
+        config: every dimension and switch; its class tells the architecture.
         labels: name of every class id; index 0 is the background.
         about: facts for people: how it was trained, what it scored.
     """
 
-    config: CCFormerConfig
+    config: NetworkConfig
     labels: tuple[str, ...]
     about: dict[str, Any]
 
@@ -54,18 +55,21 @@ class Loaded:
         sha256: of the file, hex.
     """
 
-    network: CCFormer
+    network: Network
     description: Description
     sha256: str
 
 
-def describe(config: CCFormerConfig, labels: Sequence[str], about: Mapping[str, Any]) -> dict[str, str]:
+def describe(config: NetworkConfig, labels: Sequence[str], about: Mapping[str, Any]) -> dict[str, str]:
     """Make the metadata of a checkpoint."""
-    content = {"format": _FORMAT, "config": asdict(config), "labels": list(labels), "about": dict(about)}
+    content = {
+        "format": _FORMAT, "architecture": architecture_of(config).name, "config": asdict(config),
+        "labels": list(labels), "about": dict(about),
+    }  # fmt: skip
     return {_KEY: json.dumps(content)}
 
 
-def save_network(path: Path, network: CCFormer, labels: Sequence[str], about: Mapping[str, Any]) -> None:
+def save_network(path: Path, network: Network, labels: Sequence[str], about: Mapping[str, Any]) -> None:
     """Write a checkpoint to be shared; an existing file is overwritten in place.
 
     Raises:
@@ -95,17 +99,17 @@ def load_network(path: Path) -> Loaded:
     """Read a checkpoint, of either kind.
 
     Raises:
-        WeightsError: missing, damaged, no CCFormer checkpoint, or its tensors do not fit its config;
+        WeightsError: missing, damaged, no checkpoint, or its tensors do not fit its config;
             names the first differences.
     """
     weights = read_weights(path)
     description = read_description(path)
-    network = CCFormer(description.config)
+    network = architecture_of(description.config).build(description.config)
     fill_network(network, weights, path)
     return Loaded(network=network.eval(), description=description, sha256=weights.sha256)
 
 
-def fill_network(network: CCFormer, weights: Weights, path: Path) -> None:
+def fill_network(network: Network, weights: Weights, path: Path) -> None:
     """Copy the network's tensors of a checkpoint into `network`; see `load_network` for the errors."""
     inside = {k.removeprefix(NETWORK): t for k, t in weights.tensors.items() if k.startswith(NETWORK)}
     fill(network, inside or weights.tensors, str(path))
@@ -115,7 +119,7 @@ def read_description(path: Path) -> Description:
     """Read what a checkpoint says about its network, without its tensors.
 
     Raises:
-        WeightsError: missing, damaged, or no CCFormer checkpoint of a format known here.
+        WeightsError: missing, damaged, or no checkpoint of a format known here.
     """
     content = _json(read_metadata(path), _KEY, path)
     if content.get("format") != _FORMAT:
@@ -124,7 +128,9 @@ def read_description(path: Path) -> Description:
             "Use the version of stream-avs that wrote it",
         )
     try:
-        config = from_mapping(content.get("config"), CCFormerConfig)
+        # files from before there was a second architecture name none
+        kind = architecture(content.get("architecture", DEFAULT)).config
+        config = from_mapping(content.get("config"), kind)
     except ConfigError as error:
         raise WeightsError(
             f"checkpoint {path}: its config does not fit: {error.what}", error.next_step
@@ -160,7 +166,7 @@ def _json(metadata: Mapping[str, str], key: str, path: Path) -> dict[str, Any]:
         content = json.loads(metadata[key])
     except KeyError:
         raise WeightsError(
-            f"{path} is no CCFormer checkpoint: its metadata has no {key!r}",
+            f"{path} is no checkpoint of a network: its metadata has no {key!r}",
             "Give a file that `stream-avs train` wrote",
         ) from None
     except json.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""The total loss (CCFormer eq 13): masks of every decoder layer, plus BCL, plus what the project adds."""
+"""The total loss: masks of every supervised layer (CCFormer eq 13), plus what compares sight and sound."""
 
 from __future__ import annotations
 
@@ -8,36 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stream_avs.config import require
-from stream_avs.models.ccformer.ccformer import CCFormerOutput
+from stream_avs.models.audio_visual_loss import matching_loss, synchrony_loss
 from stream_avs.models.ccformer.contrastive import contrastive_loss
+from stream_avs.models.loss_config import LossConfig
+from stream_avs.models.network import NetworkOutput, sounding_probability
 
 _DICE_FLOOR = 0.002
 """Keeps the dice quotient finite when mask and prediction are both empty."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossConfig:
-    """Weight of each term; 0 leaves it out. The defaults are the paper's for S4 and MS3."""
-
-    dice: float = 1.0
-    """Dice on the probability that a pixel sounds."""
-    cross_entropy: float = 0.0
-    """Per-pixel cross-entropy: binary with one class, over the classes otherwise."""
-    contrast: float = 0.1
-    """BCL, the paper's lambda."""
-    sounding: float = 0.0
-    """Binary cross-entropy of the sounding score (not in the paper)."""
-
-    def __post_init__(self) -> None:
-        for name in ("dice", "cross_entropy", "contrast", "sounding"):
-            require(getattr(self, name) >= 0, f"loss.{name}", getattr(self, name), "0 or more")
-
-
-OBJECT_LOSS = LossConfig()
-"""S4 and MS3: dice and contrast."""
-SEMANTIC_LOSS = LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0)
-"""AVSS: cross-entropy alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +43,8 @@ class Losses:
         cross_entropy: see `LossConfig`.
         contrast: see `LossConfig`.
         sounding: see `LossConfig`.
+        match: see `LossConfig`.
+        avfs: see `LossConfig`.
     """
 
     total: Tensor
@@ -73,6 +52,8 @@ class Losses:
     cross_entropy: Tensor
     contrast: Tensor
     sounding: Tensor
+    match: Tensor
+    avfs: Tensor
 
 
 def dice_loss(probability: Tensor, target: Tensor) -> Tensor:
@@ -92,19 +73,19 @@ def dice_loss(probability: Tensor, target: Tensor) -> Tensor:
     return 1 - 2 * overlap / (total + _DICE_FLOOR)
 
 
-def total_loss(output: CCFormerOutput, targets: Targets, config: LossConfig) -> Losses:
-    """Compute eq 13.
+def total_loss(output: NetworkOutput, targets: Targets, config: LossConfig) -> Losses:
+    """Compute all terms with a weight; one that the network offers nothing for is zero.
 
-    Only labelled frames enter the mask and sounding terms; all valid frames enter BCL.
+    Only labelled frames enter the mask and sounding terms; all valid frames enter the others.
 
     Args:
-        output: of `CCFormer.forward` with every layer.
+        output: of `Network.forward` with every layer.
         targets: on the same device.
         config: weights.
     """
     zero = output.sounding.new_zeros((), dtype=torch.float32)
     labelled = targets.labelled & targets.valid
-    dice = cross_entropy = contrast = sounding = zero
+    dice = cross_entropy = contrast = sounding = match = avfs = zero
     if bool(labelled.any()):
         masks = targets.masks[labelled]  # [F, H, W]
         for layer in output.masks:
@@ -118,20 +99,22 @@ def total_loss(output: CCFormerOutput, targets: Targets, config: LossConfig) -> 
             sounding = F.binary_cross_entropy_with_logits(output.sounding[labelled].float(), sounds)
     if config.contrast and output.contrast is not None:
         contrast = contrastive_loss(*output.contrast, valid=targets.valid)
+    if config.match and output.paired:
+        match = matching_loss(output.paired, output.masks[-1], targets.valid)
+    if config.avfs and output.paired:
+        avfs = synchrony_loss(output.paired, targets.valid)
     total = (
         config.dice * dice
         + config.cross_entropy * cross_entropy
         + config.contrast * contrast
         + config.sounding * sounding
+        + config.match * match
+        + config.avfs * avfs
     )
-    return Losses(total=total, dice=dice, cross_entropy=cross_entropy, contrast=contrast, sounding=sounding)
-
-
-def sounding_probability(logits: Tensor) -> Tensor:
-    """Probability that a pixel sounds: [F, classes, H, W] -> [F, H, W]."""
-    if logits.shape[1] == 1:
-        return logits[:, 0].sigmoid()
-    return 1 - logits.softmax(1)[:, 0]
+    return Losses(
+        total=total, dice=dice, cross_entropy=cross_entropy, contrast=contrast, sounding=sounding,
+        match=match, avfs=avfs,
+    )  # fmt: skip
 
 
 def _cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:

@@ -1,0 +1,153 @@
+"""Every trainable network by name, behind one interface. Imports no torch.
+
+To add a network, say "echo":
+
+1. `models/echo/config.py`, without torch: a frozen dataclass `EchoConfig(NetworkConfig)` with the
+   network's dimensions, and `PRESETS` by name, a "tiny" one among them.
+2. `models/echo/network.py`: `Echo(StatelessNetwork)`, built from an `EchoConfig`. The base class
+   builds the encoders; write `encode_frames` (each frame alone) and `segment` (frames meet, masks
+   come out). A network that carries state from window to window subclasses `Network` and brings an
+   engine of its own, as CCFormer does.
+3. One entry in `ARCHITECTURES` below.
+
+That is all: `train --architecture echo`, `eval`, `model list` and `info`, `bench engine` and
+`run --model.preset echo --model.weights FILE` follow. What training asks of a network:
+
+    masks       logits of each supervised layer; the loss adds them up
+    paired      visual maps beside their sound, if `loss.match` and `loss.avfs` shall work
+    encoders    `image_encoder` (frozen at first) and `audio_encoder` (frozen unless asked otherwise);
+                children named in `never_trained` stay frozen for good
+
+A checkpoint is one safetensors file whose metadata holds the architecture's name, the config and
+the labels; see `models.checkpoint`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stream_avs.errors import ConfigError, nearest
+from stream_avs.models.ccformer.config import PRESETS as CCFORMER_PRESETS
+from stream_avs.models.ccformer.config import CCFormerConfig
+from stream_avs.models.loss_config import OBJECT_LOSS, SEMANTIC_LOSS, LossConfig
+from stream_avs.models.network_config import NetworkConfig
+
+if TYPE_CHECKING:
+    from stream_avs.models.network import Network
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Architecture:
+    """A trainable network.
+
+    Attributes:
+        name: as on the command line and in checkpoints.
+        title: as in its paper.
+        summary: one line for a list.
+        config: class of its configuration.
+        presets: ready-made configurations.
+        network: "module:class"; imported, and torch with it, when a network is built.
+        loss: of its paper for one class (S4, MS3).
+        semantic_loss: of its paper for several (AVSS).
+    """
+
+    name: str
+    title: str
+    summary: str
+    config: type[NetworkConfig]
+    presets: Mapping[str, NetworkConfig]
+    network: str
+    loss: LossConfig
+    semantic_loss: LossConfig
+
+    def preset(self, name: str, **changes: Any) -> NetworkConfig:
+        """Return the preset `name`, with some fields changed.
+
+        Raises:
+            ConfigError: no such preset, no such field, or a value out of range.
+        """
+        if name not in self.presets:
+            raise ConfigError(
+                f"{self.title} has no preset {name!r}", nearest(name, self.presets).capitalize()
+            )
+        fields = {f.name for f in dataclasses.fields(self.config)}
+        for key in changes:
+            if key not in fields:
+                raise ConfigError(f"{self.title} has no setting {key!r}", nearest(key, fields).capitalize())
+        return dataclasses.replace(self.presets[name], **changes)
+
+    def build(self, config: NetworkConfig) -> Network:
+        """Build a network with fresh weights."""
+        module, name = self.network.split(":")
+        network: Network = getattr(importlib.import_module(module), name)(config)
+        return network
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    architecture.name: architecture
+    for architecture in (
+        Architecture(
+            name="ccformer",
+            title="CCFormer",
+            summary="complementary and contrastive Transformer; inter-frame queries may be carried",
+            config=CCFormerConfig,
+            presets=CCFORMER_PRESETS,
+            network="stream_avs.models.ccformer.ccformer:CCFormer",
+            loss=OBJECT_LOSS,
+            semantic_loss=SEMANTIC_LOSS,
+        ),
+    )
+}
+"""By name; the first is what is meant when none is named."""
+
+DEFAULT = next(iter(ARCHITECTURES))
+
+
+def architecture(name: str) -> Architecture:
+    """The architecture called `name`.
+
+    Raises:
+        ConfigError: there is none; with the nearest name.
+    """
+    if name not in ARCHITECTURES:
+        raise ConfigError(f"there is no architecture {name!r}", nearest(name, ARCHITECTURES).capitalize())
+    return ARCHITECTURES[name]
+
+
+def architecture_of(config: NetworkConfig) -> Architecture:
+    """The architecture that a configuration belongs to."""
+    return next(a for a in ARCHITECTURES.values() if a.config is type(config))
+
+
+def build(config: NetworkConfig) -> Network:
+    """Build the network of a configuration, with fresh weights."""
+    return architecture_of(config).build(config)
+
+
+def preset_names() -> dict[str, tuple[Architecture, str]]:
+    """Every preset of every architecture by the name that commands use.
+
+    The default architecture's are bare ("pvt2"); the others' carry its name ("tpavi-pvt2").
+    """
+    return {
+        (preset if name == DEFAULT else f"{name}-{preset}"): (one, preset)
+        for name, one in ARCHITECTURES.items()
+        for preset in one.presets
+    }
+
+
+def find_preset(name: str, **changes: Any) -> NetworkConfig:
+    """The configuration of a preset by the name that commands use, with some fields changed.
+
+    Raises:
+        ConfigError: no such preset or field, or a value out of range.
+    """
+    names = preset_names()
+    if name not in names:
+        raise ConfigError(f"no preset {name!r}", nearest(name, names).capitalize())
+    one, preset = names[name]
+    return one.preset(preset, **changes)
