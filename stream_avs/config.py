@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from stream_avs.errors import ConfigError, nearest
+from stream_avs.yaml_input import MAX_BYTES, YamlError, decode_yaml
 
 T = TypeVar("T")
 
@@ -349,18 +351,27 @@ def load_yaml(path: Path, cls: type[T], **override: Any) -> T:
         ConfigError: no such file, not YAML, an unknown key (with the nearest valid one), a wrong
             type or a value out of range.
     """
-    try:
-        raw = msgspec.yaml.decode(path.read_bytes())
-    except FileNotFoundError:
-        raise ConfigError(f"config file {path} does not exist", "Check the path") from None
-    except (OSError, msgspec.DecodeError) as error:
-        raise ConfigError(f"config file {path} cannot be read: {error}", "Correct the file") from None
-    if raw is None:
-        raw = {}
+    raw = read_yaml(path)
     try:
         return from_mapping({**raw, **override} if isinstance(raw, dict) else raw, cls)
     except ConfigError as error:
         raise ConfigError(f"config file {path}: {error.what}", error.next_step) from None
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a settings file as plain values; {} if it is empty.
+
+    Raises:
+        ConfigError: no such file, not YAML, or more of it than `yaml_input` reads.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = decode_yaml(file.read(MAX_BYTES + 1))
+    except FileNotFoundError:
+        raise ConfigError(f"config file {path} does not exist", "Check the path") from None
+    except (OSError, YamlError) as error:
+        raise ConfigError(f"config file {path} cannot be read: {error}", "Correct the file") from None
+    return {} if raw is None else raw
 
 
 def from_mapping(raw: object, cls: type[T], where: str = "", *, types: Mapping[str, type] | None = None) -> T:
@@ -370,7 +381,7 @@ def from_mapping(raw: object, cls: type[T], where: str = "", *, types: Mapping[s
     """
     if not isinstance(raw, dict):
         raise ConfigError(f"{where or 'the top level'} is {type(raw).__name__}", "Expected keys and values")
-    hints = typing.get_type_hints(cls) | dict(types or {})
+    hints = _hints(cls) | dict(types or {})  # type: ignore[arg-type]
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in raw.items():
@@ -394,6 +405,11 @@ def from_mapping(raw: object, cls: type[T], where: str = "", *, types: Mapping[s
     if missing:
         raise ConfigError(f"key {where}{missing[0]!s} is missing", "Add it")
     return cls(**values)
+
+
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _without_none(hint: Any) -> Any:

@@ -79,7 +79,11 @@ def read_av_calib(path: Path) -> AvCalib:
         CalibrationFileError: missing, not YAML, an unknown key, or a value that cannot be; names
             file, key and value.
     """
-    keys = read_keys(path, "calibration file")
+    return av_calib_of(read_keys(path, "calibration file"))
+
+
+def av_calib_of(keys: Keys) -> AvCalib:
+    """The content of a calibration file; see `read_av_calib`."""
     fields = AvCalib.__dataclass_fields__
     for name in keys.names():
         if name not in fields:

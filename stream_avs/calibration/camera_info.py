@@ -76,13 +76,19 @@ def read_camera_info(path: Path) -> CameraInfo:
     Raises:
         CalibrationFileError: missing, not YAML, or a value that cannot be; names file, key and value.
     """
-    keys = read_keys(path, "camera_info file")
+    return camera_info_of(read_keys(path, "camera_info file"))
+
+
+def camera_info_of(keys: Keys) -> CameraInfo:
+    """The content of a camera_info file; see `read_camera_info`."""
     name = keys.text("camera_name")
     if not check_camera_name(name):
         raise keys.wrong("camera_name", name, "letters, digits and _ only")
     model = keys.text("distortion_model")
     if model not in COEFFICIENTS:
-        raise CalibrationFileError(f"{path}: distortion_model is {model!r}", nearest(model, COEFFICIENTS))
+        raise CalibrationFileError(
+            f"{keys.path}: distortion_model is {model!r}", nearest(model, COEFFICIENTS)
+        )
     camera_matrix = _matrix(keys, "camera_matrix", 3, 3)
     calibrated = camera_matrix[0] != 0.0
     counts = COEFFICIENTS[model] if calibrated else (*COEFFICIENTS[model], 0)

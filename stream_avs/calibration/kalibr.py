@@ -16,7 +16,7 @@ from stream_avs.calibration.camera_info import CameraInfo, projection_of
 from stream_avs.calibration.errors import CalibrationFileError
 from stream_avs.calibration.yaml_file import Keys, read_keys
 
-CAMERA = re.compile(r"cam\d+")
+CAMERA = re.compile(r"cam\d{1,4}")
 CAMERA_MODELS = ("pinhole",)
 DISTORTION_MODELS = ("radtan", "equidistant", "none")
 
@@ -52,11 +52,15 @@ def read_kalibr(path: Path, camera_name: str = "") -> tuple[KalibrCamera, ...]:
         CalibrationFileError: missing, not YAML, no camera in it, or a model or value that cannot be
             written as ROS camera_info; names file, key and value.
     """
-    keys = read_keys(path, "Kalibr camera chain")
+    return chain_of(read_keys(path, "Kalibr camera chain"), camera_name)
+
+
+def chain_of(keys: Keys, camera_name: str = "") -> tuple[KalibrCamera, ...]:
+    """The cameras of a chain file; see `read_kalibr`."""
     names = sorted((n for n in keys.names() if CAMERA.fullmatch(n)), key=lambda n: int(n[3:]))
     if not names:
         raise CalibrationFileError(
-            f"{path} holds no camera (cam0, cam1, ...)", "Give the file Kalibr calls ...-camchain.yaml"
+            f"{keys.path} holds no camera (cam0, cam1, ...)", "Give the file Kalibr calls ...-camchain.yaml"
         )
     several = len(names) > 1
     return tuple(

@@ -9,14 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from stream_avs.calibration.errors import CalibrationFileError
 from stream_avs.errors import ConfigError, nearest
-
-MAX_BYTES = 1_000_000
-"""Calibration files are a few hundred bytes; one this large is something else."""
-
+from stream_avs.yaml_input import MAX_BYTES, YamlError, decode_yaml
 
 UNPRINTABLE = re.compile(
     r"[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
@@ -130,14 +125,18 @@ def read_keys(path: Path, what: str) -> Keys:
             raise CalibrationFileError(f"{what} {path} is a directory", "Give a file inside it")
         if path.stat().st_size > MAX_BYTES:
             raise CalibrationFileError(f"{what} {path} is larger than {MAX_BYTES} bytes", "Check the path")
-        raw = msgspec.yaml.decode(path.read_bytes())
+        raw = decode_yaml(path.read_bytes())
     except FileNotFoundError:
         raise CalibrationFileError(f"{what} {path} does not exist", "Check the path") from None
     except OSError as error:
         raise CalibrationFileError(f"{what} {path} cannot be read: {error.strerror}", "Check it") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise CalibrationFileError(f"{what} {path} is not YAML: {reason}", "Correct the file") from None
+    except YamlError as error:
+        raise CalibrationFileError(f"{what} {path} is not YAML: {error}", "Correct the file") from None
+    return keys_of(raw, path, what)
+
+
+def keys_of(raw: object, path: Path, what: str) -> Keys:
+    """The keys of what was read from a file; see `read_keys`."""
     if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
         raise CalibrationFileError(f"{what} {path} does not hold keys and values", "Check the path")
     return Keys(path, raw)

@@ -155,7 +155,7 @@ def test_zero_means_not_calibrated(tmp_path: Path) -> None:
         (GOOD, "", "does not hold keys and values"),
         (GOOD, "{}", "image_width is missing|camera_name is missing"),
         (GOOD, "1: 2\n", "does not hold keys and values"),
-        (GOOD, "#" * 1_000_001, "is larger than 1000000 bytes"),
+        (GOOD, "#" * 1_000_001, "is larger than 262144 bytes"),
     ],
 )  # fmt: skip
 def test_every_mistake_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
