@@ -10,16 +10,7 @@ import pytest
 
 from stream_avs.benchmarks.machine import quantiles
 from stream_avs.benchmarks.overhead import Reader, measure_overhead
-from stream_avs.benchmarks.soak import growth, run_soak
-from stream_avs.benchmarks.stand_ins import DiscModel
 from stream_avs.cli import main
-from stream_avs.config import PublishConfig, RunConfig
-
-
-def test_growth_is_the_rise_over_the_settled_part() -> None:
-    points = [(float(t), 1000.0 if t < 20 else 50.0 + 0.5 * t) for t in range(100)]
-    assert growth(points) == pytest.approx(0.5 * 79)
-    assert growth([(0.0, 1.0), (1.0, 2.0)]) == 0.0
 
 
 def test_quantiles() -> None:
@@ -40,15 +31,6 @@ def test_no_sample_of_many_readers_is_lost() -> None:
     readers = tuple(Reader(name=f"reader {i}") for i in range(9))
     run = measure_overhead(readers, fps=40.0, duration_s=9)
     assert all(r.added.n > 200 for r in run.readers)  # of 315 each; a full pipe left 150
-
-
-def test_soak_loops_the_clip_and_reports(talkers: Path) -> None:
-    config = RunConfig(source=str(talkers), publish=PublishConfig(address="tcp://127.0.0.1:*"))
-    soak = run_soak(config, DiscModel(), minutes=0.25, every_s=1)
-    assert len(soak.samples) >= 13
-    assert soak.captured > 340  # 15 s at 25 Hz, so past the end of the 12 s clip
-    assert soak.counts["discontinuity"] == 1
-    assert soak.samples[-1].memory_mb > 50
 
 
 def test_an_unwritable_report_is_refused_before_measuring(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,1 @@
+"""A long run, watched from outside: does anything grow?"""
