@@ -79,6 +79,7 @@ class _Server(ThreadingMixIn, TCPServer):
     """Few connections at a time; those beyond are hung up on."""
 
     allow_reuse_address = True
+    request_queue_size = 32
     daemon_threads = True
     block_on_close = False  # a reader that hangs must not hold up the end of the session
 
