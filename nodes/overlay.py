@@ -36,6 +36,10 @@ class OverlayNode:
     """Name of the stream."""
     masks: str = "tcp://127.0.0.1:5557"
     """Address of the segmenter's masks."""
+    masks_key: str = ""
+    """Own secret key file (NAME.key_secret), for a segmenter with keys."""
+    masks_server_key: str = ""
+    """The segmenter's public key file (NAME.key); goes with `masks_key`."""
     link: LinkConfig = field(default_factory=LinkConfig)
     """Where the pictures come from."""
     out: LinkConfig = field(default_factory=_out_default)
@@ -100,7 +104,9 @@ def run_zmq(config: OverlayNode, say: Say) -> None:
     drawn = missing = 0
     end_ns = monotonic_ns() + round(config.duration_s * 1e9) if config.duration_s else 0
     with (
-        Subscriber(config.masks, config.name, Profile.LATEST) as masks,
+        Subscriber(
+            config.masks, config.name, Profile.LATEST, key=config.masks_key, server_key=config.masks_server_key
+        ) as masks,
         MediaSender(config.out, config.name) as out,
     ):
         out.audio_ended()

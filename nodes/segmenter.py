@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from stream_avs.capture.base import Source
 from stream_avs.capture.open_source import make_source
 from stream_avs.config import PublishConfig, RunConfig
+from stream_avs.control.session_socket import ControlSocket
+from stream_avs.control.settings import ControlConfig
 from stream_avs.ledger import Ledger
 from stream_avs.link.receiver import ZmqSource
 from stream_avs.link.settings import LinkConfig
@@ -34,6 +37,7 @@ class SegmenterNode(RunConfig):
     """link for a capture node; or a source of this machine, as in `stream-avs run`."""
     link: LinkConfig = field(default_factory=LinkConfig)
     publish: PublishConfig = field(default_factory=_publish_default)
+    control: ControlConfig = field(default_factory=ControlConfig)
 
 
 def source_of(config: SegmenterNode) -> Source:
@@ -57,11 +61,13 @@ def run_zmq(config: SegmenterNode, say: Say, model: AnyModel | None = None) -> N
     stop = stop_on_signals()
     ledger = Ledger()
     source = source_of(config)
-    with Publisher(config.publish, config.name, ledger) as publisher:
+    control = ControlSocket(config.control, config)
+    with ExitStack() as stack, Publisher(config.publish, config.name, ledger) as publisher:
         small_model = load_small(config, load_model) if model is None else None
         model = model if model is not None else load_model(config.model)
         listeners = (publisher.publish,)
-        with Pipeline(config, source, model, listeners, None, ledger, small_model) as pipeline:
+        with Pipeline(config, source, model, listeners, control.tap, ledger, small_model) as pipeline:
+            control.open(pipeline, ledger, stack)
             info = pipeline.start()
             say(f"masks of {info.name} on {publisher.address}, stream {config.name}; Ctrl-C ends")
             run_until(stop, lambda: pipeline.wait(0), config.duration_s)

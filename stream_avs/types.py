@@ -72,6 +72,7 @@ class Event(enum.StrEnum):
     RESTART = "restart"  # the worker was replaced, with a fresh engine or a fresh session
     WALL_CLOCK = "wall_clock"  # the wall clock was set; stamps run on, their Unix time follows
     PUBLISH_DROP = "publish_drop"  # a result a publisher could not hand on
+    COMMAND = "command"  # carried out over the control socket
     REFUSED = "refused"  # a client or a request from outside that was not let in
 
 

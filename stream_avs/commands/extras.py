@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from stream_avs.capture.tap import Tap, chain
 from stream_avs.config import Pace, RunConfig
+from stream_avs.control.settings import ControlConfig
 from stream_avs.ledger import Ledger
 from stream_avs.observe.config import LogConfig, MetricsConfig
 from stream_avs.observe.event_log import log_event
@@ -29,6 +30,7 @@ class RunCommand(RunConfig):
 
     record: RecordConfig = field(default_factory=RecordConfig)
     view: ViewConfig = field(default_factory=ViewConfig)
+    control: ControlConfig = field(default_factory=ControlConfig)
     foxglove: FoxgloveConfig = field(default_factory=FoxgloveConfig)
     rerun: RerunConfig = field(default_factory=RerunConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
@@ -67,6 +69,7 @@ def short_options(argv: list[str]) -> list[str]:
     long = {
         "--record": "--record.path",
         "--view": "--view.serve",
+        "--control": "--control.address",
         "--foxglove": "--foxglove.serve",
         "--rerun": "--rerun.to",
     }

@@ -14,6 +14,7 @@ from stream_avs.commands.arguments import calibrated, parse_arguments, take
 from stream_avs.commands.extras import RunCommand, open_extras, open_monitor, short_options
 from stream_avs.commands.status_view import StatusView, summary
 from stream_avs.config import Pace, RunConfig, load_yaml
+from stream_avs.control.session_socket import ControlSocket
 from stream_avs.errors import PublishError
 from stream_avs.ledger import Ledger
 from stream_avs.models.registry import load_model
@@ -26,7 +27,11 @@ Point a camera, file or stream at the network and publish, for every frame, the 
 
 Settings may come from a YAML file (`--config FILE`) with the same names as the options below; options
 win over the file. `--publish ADDRESS` is short for `--publish.address ADDRESS`, `--record FILE` for
-`--record.path FILE`, `--view` for `--view.serve` (a page in the browser).
+`--record.path FILE`, `--view` for `--view.serve` (a page in the browser), `--control ADDRESS` for
+`--control.address ADDRESS` (see `stream-avs control --help`).
+
+Nothing can be reached from other machines unless it has keys (`--publish.key`, see `stream-avs keygen
+--help`) or `--insecure` is given, short for `--publish.insecure`, `--view.insecure` and so on.
 """
 
 
@@ -45,16 +50,18 @@ def run(argv: list[str]) -> int:
         model = load_model(config.model)
         extras = open_extras(config, model.id, ledger, stack)
         listeners = [part.publish for part in (publisher, overlay) if part is not None]
-        tap = chain(extras.tap, overlay.wrap if overlay is not None else None)
+        control = ControlSocket(config.control, config)
+        tap = chain(control.tap, extras.tap, overlay.wrap if overlay is not None else None)
         small_px = config.overload.small_px
         small = load_model(replace(config.model, input_px=small_px)) if small_px else None
         listeners += [monitor.publish]
         pipeline = Pipeline(config, source, model, (*listeners, *extras.listeners), tap, ledger, small)
         monitor.watch(pipeline, model.id, lambda: publisher.subscribers if publisher is not None else 0)
+        commands = control.open(pipeline, ledger, stack)
         with pipeline, suppress(KeyboardInterrupt):
             info = pipeline.start()
             title = f"{config.name} <- {info.name}"
-            notes = (*info.notes, *getattr(model, "notes", ()), *extras.notes, *_notes(config))
+            notes = (*info.notes, *getattr(model, "notes", ()), *extras.notes, *commands, *_notes(config))
             with StatusView(title, notes, enabled=config.status) as view:
 
                 def tick() -> None:
@@ -98,6 +105,7 @@ def _notes(config: RunCommand) -> tuple[str, ...]:
     notes = []
     if config.publish.address:
         hint = f"stream-avs subscribe {config.publish.address} --stream {config.name}"
+        hint += " --key YOURS.key_secret --server-key THIS.key" if config.publish.key else ""
         notes.append(f"masks on {config.publish.address}; to see them: {hint}")
     if config.overlay:
         notes.append(f"overlay video to {config.overlay}")

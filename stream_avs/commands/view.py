@@ -47,6 +47,12 @@ class ViewCommand:
     """Where masks are published, e.g. tcp://127.0.0.1:5557#cam0, or MCAP files; any number of them."""
     pictures: tuple[str, ...] = ()
     """Addresses of capture nodes, e.g. tcp://127.0.0.1:5560#cam0, for pictures and sound."""
+    key: str = ""
+    """Own secret key file (NAME.key_secret), for publishers with keys; see `stream-avs keygen --help`."""
+    server_key: str = ""
+    """The publishers' public key file (NAME.key); goes with `--key`."""
+    pictures_server_key: str = ""
+    """The capture nodes' public key file, where it is not `--server-key`."""
     loop: bool = True
     """Play recordings again and again."""
     duration_s: float = 0.0
@@ -72,7 +78,7 @@ def run(argv: list[str]) -> int:
     with ExitStack() as stack:
         threads = [_reader(what, config, feed, stop, stack) for what in config.what]
         for what in config.pictures:
-            stack.callback(_start_pictures(what, feed).stop)
+            stack.callback(_start_pictures(what, config, feed).stop)
         server = stack.enter_context(ViewServer(config.view, feed))
         stack.callback(stop.set)
         for thread in threads:
@@ -93,7 +99,9 @@ def _reader(
         return threading.Thread(target=play, name=f"view {path.name}", daemon=True)
     address, stream = _address(what)
     feed.tell(stream, SourceState.WAITING, source=address)
-    subscriber = stack.enter_context(Subscriber(address, stream))
+    subscriber = stack.enter_context(
+        Subscriber(address, stream, key=config.key, server_key=config.server_key)
+    )
     return threading.Thread(
         target=_receive, args=(subscriber, feed, stop), name=f"view {stream}", daemon=True
     )
@@ -167,9 +175,10 @@ class _Player:
             yield item, shift_ns
 
 
-def _start_pictures(what: str, feed: ViewFeed) -> ZmqSource:
+def _start_pictures(what: str, config: ViewCommand, feed: ViewFeed) -> ZmqSource:
     address, stream = _address(what)
-    source = ZmqSource(LinkConfig(address=address), stream)
+    server_key = config.pictures_server_key or config.server_key
+    source = ZmqSource(LinkConfig(address=address, key=config.key, server_key=server_key), stream)
     source.start(feed.tap(stream)(NoSink(), source.open()))
     return source
 

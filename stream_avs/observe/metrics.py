@@ -84,6 +84,7 @@ EVENT_HELP: dict[Event, str] = {
     Event.RESTART: "the worker was replaced, with a fresh engine or a fresh session",
     Event.WALL_CLOCK: "the wall clock was set; stamps run on, their Unix time follows",
     Event.PUBLISH_DROP: "a result that a publisher, recorder or overlay could not hand on",
+    Event.COMMAND: "carried out over the control socket",
     Event.REFUSED: "a client or a request from outside that was not let in",
 }
 

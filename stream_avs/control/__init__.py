@@ -1,0 +1,1 @@
+"""Commands to a running session over a socket that only listed keys can open."""
