@@ -35,6 +35,8 @@ from stream_avs.models.ccformer.config import PRESETS as CCFORMER_PRESETS
 from stream_avs.models.ccformer.config import CCFormerConfig
 from stream_avs.models.loss_config import OBJECT_LOSS, SEMANTIC_LOSS, LossConfig
 from stream_avs.models.network_config import NetworkConfig
+from stream_avs.models.tpavi.config import PRESETS as TPAVI_PRESETS
+from stream_avs.models.tpavi.config import TpaviConfig
 
 if TYPE_CHECKING:
     from stream_avs.models.network import Network
@@ -99,6 +101,17 @@ ARCHITECTURES: dict[str, Architecture] = {
             network="stream_avs.models.ccformer.ccformer:CCFormer",
             loss=OBJECT_LOSS,
             semantic_loss=SEMANTIC_LOSS,
+        ),
+        Architecture(
+            name="tpavi",
+            title="TPAVI",
+            summary="the first baseline of AVSBench: every pixel attends to the sound of every frame",
+            config=TpaviConfig,
+            presets=TPAVI_PRESETS,
+            network="stream_avs.models.tpavi.network:TpaviNetwork",
+            # published: 0.5 times the sum over batches of 20 frames; the paper leaves it out for S4
+            loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, match=10.0),
+            semantic_loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, match=10.0),
         ),
     )
 }
