@@ -6,16 +6,18 @@ between stamps, and with them the windows, are those of the recording to the nan
 
 from __future__ import annotations
 
-import json
 import threading
 from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from stream_avs.capture.base import Sink, SourceInfo
 from stream_avs.capture.worker import Worker
 from stream_avs.clock import MonotonicClock, monotonic_ns
 from stream_avs.config import MediaConfig, Pace
 from stream_avs.errors import SourceError
+from stream_avs.json_input import decode_json
 from stream_avs.record.items import AudioItem, FrameItem, Item, NoteItem, NoteKind
 from stream_avs.record.reader import Recording
 from stream_avs.types import NS_PER_S, Event
@@ -134,11 +136,8 @@ def source_info(recording: Recording) -> SourceInfo:
         SourceError: the head of the recording is damaged.
     """
     try:
-        values = json.loads(recording.info.source)
-        values["notes"] = tuple(values.get("notes", ()))
-        known = {name: values[name] for name in SourceInfo.__dataclass_fields__ if name in values}
-        return SourceInfo(**known)
-    except (ValueError, TypeError) as error:
+        return msgspec.convert(decode_json(recording.info.source), SourceInfo)
+    except ValueError as error:
         raise SourceError(
             f"recording {recording.path} has a damaged head: {error}", "Record it again"
         ) from None

@@ -13,7 +13,6 @@ In training the clips of v1s have a mask for their first frame alone.
 from __future__ import annotations
 
 import enum
-import json
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from stream_avs.datasets.files import read_index, read_rgb
 from stream_avs.datasets.layout import Row, find_base, read_table, unnested
 from stream_avs.datasets.palette import AVSS_CLASSES, decode
 from stream_avs.errors import DatasetError, nearest
+from stream_avs.json_input import decode_json
 
 TABLE = "metadata.csv"
 FRAMES = 10
@@ -121,11 +121,11 @@ def read_class_names(path: Path) -> tuple[str, ...]:
         DatasetError: missing, not JSON, or ids that are not 0..n-1 with n <= 71.
     """
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = decode_json(path.read_bytes())
         names = {int(index): str(name) for name, index in table.items()}
     except FileNotFoundError:
         raise DatasetError(f"{path} does not exist", "Get it from the data set") from None
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, OverflowError) as error:
         raise DatasetError(f"{path} is not a table of names and ids ({error})", "Get it again") from None
     if sorted(names) != list(range(len(table))) or not 2 <= len(table) <= AVSS_CLASSES:
         raise DatasetError(

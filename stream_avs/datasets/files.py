@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -12,6 +13,7 @@ import soxr
 from numpy.typing import NDArray
 
 from stream_avs.errors import DatasetError
+from stream_avs.picture_input import PictureError, decode_picture
 
 _INT16 = 32768.0
 
@@ -22,13 +24,12 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Raises:
         DatasetError: the file is missing or no picture.
     """
-    bgr = _read(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    return np.asarray(_read(path), np.uint8)
 
 
 def read_grey(path: Path) -> NDArray[np.uint8]:
     """Read a single-channel picture, uint8 [H, W]; see `read_rgb` for the errors."""
-    return _read(path, cv2.IMREAD_GRAYSCALE)
+    return np.asarray(_read(path, grey=True), np.uint8)
 
 
 def read_index(path: Path) -> NDArray[np.uint8]:
@@ -39,12 +40,12 @@ def read_index(path: Path) -> NDArray[np.uint8]:
     Raises:
         DatasetError: missing, no picture, or with more than 8 bits.
     """
-    values = _read(path, cv2.IMREAD_UNCHANGED)
+    values = _read(path, as_stored=True)
     if values.dtype != np.uint8:
         raise DatasetError(f"{path} holds {values.dtype}", "Expected 8 bits, the class ids")
     if values.ndim == 2:
         return values
-    return np.ascontiguousarray(values[..., 2::-1])
+    return np.ascontiguousarray(values[..., :3])
 
 
 def write_image(path: Path, image: NDArray[np.uint8]) -> None:
@@ -103,13 +104,13 @@ def write_wav(path: Path, samples: NDArray[np.float32], sample_rate_hz: int) -> 
         raise DatasetError(f"cannot write {path} ({error})", "Check the disk and the permissions") from None
 
 
-def _read(path: Path, flags: int) -> NDArray[np.uint8]:
+def _read(path: Path, *, grey: bool = False, as_stored: bool = False) -> NDArray[Any]:
     if not path.is_file():
         raise DatasetError(f"{path} does not exist", "Check that the archive was unpacked whole")
-    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags) if path.stat().st_size else None
-    if image is None:
-        raise DatasetError(f"{path} is not a picture", "Get the file again")
-    return np.asarray(image)
+    try:
+        return decode_picture(path.read_bytes(), grey=grey, as_stored=as_stored)
+    except PictureError as error:
+        raise DatasetError(f"{path} is not a picture: {error}", "Get the file again") from None
 
 
 def _mono(frame: av.AudioFrame) -> NDArray[np.float32]:

@@ -8,7 +8,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from stream_avs.errors import DatasetError
+from stream_avs.json_input import decode_json
 
 VERSION = 1
 
@@ -71,12 +74,11 @@ class EvalReport:
             DatasetError: not such a report, or of another version.
         """
         try:
-            content = json.loads(text)
+            content = decode_json(text)
             if content.pop("version") != VERSION:
                 raise ValueError("another version")
-            content["notes"] = tuple(content["notes"])
             content["scores"] = {k: math.nan if v is None else v for k, v in content["scores"].items()}
-            return cls(**content)
+            return msgspec.convert(content, cls)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"not an evaluation report ({error})", "Write it again") from None
 

@@ -8,12 +8,10 @@ import numpy as np
 
 from stream_avs.errors import WireError, missing_package
 from stream_avs.link.header import MAX_FRAME_BYTES, AudioHeader, FrameHeader
+from stream_avs.picture_input import PictureError, decode_picture, jpeg_size
 from stream_avs.types import Image, Samples
 
 Bytes = bytes | memoryview
-
-_SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD8)})
 
 
 def encode_frame(image: Image, jpeg_quality: int) -> tuple[Literal["jpeg", "rgb8"], Bytes]:
@@ -49,14 +47,10 @@ def decode_frame(header: FrameHeader, data: Bytes) -> Image:
         return np.frombuffer(data, np.uint8).reshape(height, width, 3)
     if jpeg_size(data) != (width, height):
         raise WireError(f"frame is not a JPEG file of {width}x{height} pixels")
-    cv2 = _opencv()
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise WireError(f"JPEG cannot be decoded: {error}") from None
-    if bgr is None or bgr.shape != (height, width, 3):
-        raise WireError(f"JPEG of {len(data)} bytes cannot be decoded")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr), np.uint8)
+        return decode_picture(data)
+    except PictureError as error:
+        raise WireError(f"frame of {len(data)} bytes is no picture: {error}") from None
 
 
 def encode_audio(samples: Samples) -> bytes:
@@ -75,24 +69,6 @@ def decode_audio(header: AudioHeader, data: Bytes) -> Samples:
         raise WireError(f"audio of {header.samples} x {header.channels} samples has {len(data)} bytes")
     values = np.frombuffer(data, "<i2").reshape(-1, header.channels)
     return (values / np.float32(32767)).astype(np.float32)
-
-
-def jpeg_size(data: Bytes) -> tuple[int, int] | None:
-    """(width, height) from the frame header of a JPEG file (ITU-T T.81, B.2.2), None if there is none."""
-    if bytes(data[:2]) != b"\xff\xd8":
-        return None
-    at, end = 2, len(data)
-    while at + 4 <= end and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF or marker in _BARE_MARKERS:
-            at += 1 if marker == 0xFF else 2
-            continue
-        if marker in _SIZE_MARKERS:
-            if at + 9 > end:
-                return None
-            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
 
 
 def _opencv() -> Any:

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from stream_avs.errors import missing_package
+from stream_avs.picture_input import decode_picture
 from stream_avs.publish import wire
 from stream_avs.publish.palette import mask_png
 from stream_avs.record import schemas
@@ -22,6 +23,8 @@ from stream_avs.record.schemas import MessageType
 from stream_avs.types import AudioBlock, Image, MaskResult, Samples
 
 PCM_SCALE = 32768.0
+MAX_CHANNELS = 64
+MAX_RATE_HZ = 1_000_000
 PNG_LEVEL = 1
 
 
@@ -57,10 +60,15 @@ def decode_frame(message: Bytes, name: str) -> tuple[Image, int, str]:
     data = CdrReader(message)
     stamp_ns, frame_id = data.time(), data.text()
     if name == schemas.COMPRESSED_IMAGE.name:
-        return _decompress(data.data()), stamp_ns, frame_id
+        return decode_picture(data.data()), stamp_ns, frame_id
     width_px, height_px, encoding, step = data.number("I"), data.number("I"), data.text(), data.number("I")
     pixels = data.data()
-    if encoding != "rgb8" or step != 3 * width_px or len(pixels) != step * height_px:
+    if (
+        encoding != "rgb8"
+        or not width_px * height_px
+        or step != 3 * width_px
+        or len(pixels) != step * height_px
+    ):
         raise ValueError(f"picture is {encoding} {width_px}x{height_px} in {len(pixels)} bytes")
     return np.frombuffer(pixels, np.uint8).reshape(height_px, width_px, 3), stamp_ns, frame_id
 
@@ -95,7 +103,12 @@ def decode_audio(message: Bytes) -> tuple[Samples, int, int]:
     data = CdrReader(message)
     stamp_ns, raw, kind = data.time(), data.data(), data.text()
     rate_hz, channels = data.number("I"), data.number("I")
-    if kind != "pcm-s16" or not channels or not rate_hz or len(raw) % (2 * channels):
+    if (
+        kind != "pcm-s16"
+        or not 1 <= channels <= MAX_CHANNELS
+        or not 1 <= rate_hz <= MAX_RATE_HZ
+        or len(raw) % (2 * channels)
+    ):
         raise ValueError(f"sound is {kind!r}, {len(raw)} bytes of {channels} channels at {rate_hz} Hz")
     return _from_pcm(np.frombuffer(raw, "<i2").reshape(-1, channels)), stamp_ns, rate_hz
 
@@ -209,12 +222,3 @@ def compress_picture(image: Image, picture: Picture, quality: int) -> bytes:
     if not done:
         raise ValueError(f"picture {image.shape} cannot be packed as {picture.value}")
     return bytes(data)
-
-
-def _decompress(data: Bytes) -> Image:
-    cv2 = _opencv()
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError("picture is damaged")
-    rgb: Image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return rgb

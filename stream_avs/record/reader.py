@@ -10,10 +10,11 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, cast
 
 from stream_avs.errors import SourceError, WireError, missing_package
 from stream_avs.record import codec, schemas
+from stream_avs.record.bounded import BoundedFile, unpack_chunk
 from stream_avs.record.items import AudioItem, FrameItem, Item, NoteKind, ResultItem
 from stream_avs.record.writer import FORMAT_VERSION, HEAD, TAIL, RecordingInfo
 from stream_avs.types import AudioBlock, StampSource
@@ -26,7 +27,8 @@ except ImportError:
     raise missing_package("mcap, which writes and reads recordings,", "record") from None
 
 MAX_RECORD_BYTES = 1 << 30
-_DAMAGE = (McapError, struct.error, ValueError, RuntimeError, EOFError, WireError)
+MAX_OFFSET_NS = 2**62
+_DAMAGE = (McapError, struct.error, ValueError, RuntimeError, EOFError, OverflowError, WireError)
 _UPDATE = "Update stream-avs"
 
 
@@ -66,18 +68,7 @@ class Recording:
         self.path = path
         self.files = segments(path)
         self.states: list[ReadState] = []
-        head = _read_head(self.files[0])
-        self.picture = head.get("picture", "raw")
-        try:
-            self.info = RecordingInfo(
-                stream=head["stream"],
-                model_id=head["model_id"],
-                config=head["config"],
-                source=head["source"],
-                offset_ns=int(head["offset_ns"]),
-            )
-        except (KeyError, ValueError) as error:
-            raise SourceError(f"{path} has a damaged head: {error!r}", "Record it again") from None
+        self.info, self.picture = _read_head(self.files[0])
 
     def items(self, *, pictures: bool = True) -> Iterator[Item]:
         """Yield all items in the order they happened; `states` tells what was missing.
@@ -89,7 +80,8 @@ class Recording:
         for path in self.files:
             state = ReadState(tail={})
             self.states.append(state)
-            yield from _FileReader(path, _read_head(path), state, pictures).items()
+            offset_ns = _read_head(path)[0].offset_ns
+            yield from _FileReader(path, offset_ns, state, pictures).items()
 
     @property
     def complete(self) -> bool:
@@ -132,7 +124,7 @@ def read_attachments(path: Path) -> dict[str, bytes]:
     found = {}
     with _open(path) as file:
         try:
-            for record in StreamReader(file, emit_chunks=True, record_size_limit=MAX_RECORD_BYTES).records:
+            for record in _records(file):
                 if isinstance(record, Attachment):
                     found[record.name] = record.data
         except _DAMAGE:
@@ -147,10 +139,17 @@ def _open(path: Path) -> BinaryIO:
         raise SourceError(f"{path} cannot be read: {error.strerror}", "Check the path") from None
 
 
-def _read_head(path: Path) -> dict[str, str]:
+def _records(file: BinaryIO) -> Iterator[object]:
+    """The records of a file, its chunks whole."""
+    bounded = cast(IO[bytes], BoundedFile(file))
+    return StreamReader(bounded, emit_chunks=True, record_size_limit=MAX_RECORD_BYTES).records
+
+
+def _read_head(path: Path) -> tuple[RecordingInfo, str]:
+    """What the head of a file says, and how pictures were kept."""
     with _open(path) as file:
         try:
-            for record in StreamReader(file, emit_chunks=True, record_size_limit=MAX_RECORD_BYTES).records:
+            for record in _records(file):
                 if isinstance(record, Chunk):
                     break
                 if isinstance(record, Metadata) and record.name == HEAD:
@@ -165,22 +164,31 @@ def _read_head(path: Path) -> dict[str, str]:
     )
 
 
-def _checked_head(path: Path, head: dict[str, str]) -> dict[str, str]:
+def _checked_head(path: Path, head: dict[str, str]) -> tuple[RecordingInfo, str]:
     version = head.get("version", "")
     if not version.isdigit() or int(version) != FORMAT_VERSION:
         raise SourceError(
             f"{path} is a recording of version {version or 'none'}, this reads version {FORMAT_VERSION}",
             _UPDATE,
         )
-    return head
+    try:
+        info = RecordingInfo(
+            stream=head["stream"], model_id=head["model_id"], config=head["config"],
+            source=head["source"], offset_ns=int(head["offset_ns"]),
+        )  # fmt: skip
+        if abs(info.offset_ns) > MAX_OFFSET_NS:
+            raise ValueError(f"offset_ns {info.offset_ns}")
+    except (KeyError, ValueError) as error:
+        raise SourceError(f"{path} has a damaged head: {error!r}", "Record it again") from None
+    return info, head.get("picture", "raw")
 
 
 class _FileReader:
     """Turns the messages of one file into items."""
 
-    def __init__(self, path: Path, head: dict[str, str], state: ReadState, pictures: bool) -> None:
+    def __init__(self, path: Path, offset_ns: int, state: ReadState, pictures: bool) -> None:
         self._path = path
-        self._offset_ns = int(head["offset_ns"])
+        self._offset_ns = offset_ns
         self._state = state
         self._pictures = pictures
         self._schemas: dict[int, str] = {}
@@ -195,7 +203,7 @@ class _FileReader:
         with _open(self._path) as file:
             try:
                 for chunk in self._chunks(file):
-                    for record in breakup_chunk(chunk, validate_crc=True):
+                    for record in breakup_chunk(unpack_chunk(chunk), validate_crc=True):
                         yield from self._record(record)
             except _DAMAGE as error:
                 at = file.tell()
@@ -205,7 +213,7 @@ class _FileReader:
 
     def _chunks(self, file: BinaryIO) -> Iterator[Chunk]:
         ended = False
-        for record in StreamReader(file, emit_chunks=True, record_size_limit=MAX_RECORD_BYTES).records:
+        for record in _records(file):
             if isinstance(record, Chunk):
                 yield record
             elif isinstance(record, Metadata) and record.name == TAIL:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from stream_avs.capture.address import redact
 from stream_avs.config import PublishConfig, RunConfig, from_mapping
 from stream_avs.errors import ConfigError, PublishError, SourceError
+from stream_avs.json_input import decode_json
 from stream_avs.record.codec import to_json
 from stream_avs.record.reader import Recording
 from stream_avs.record.writer import RecordingInfo
@@ -46,7 +46,7 @@ def recorded_settings(recording: Recording) -> RunConfig:
         SourceError: they are damaged.
     """
     try:
-        raw = _known(json.loads(recording.info.config), RunConfig)
+        raw = _known(decode_json(recording.info.config), RunConfig)
         return dataclasses.replace(
             from_mapping(raw, RunConfig),
             source=str(recording.path),

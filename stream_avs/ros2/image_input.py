@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_avs.errors import WireError, missing_package, nearest
+from stream_avs.picture_input import PictureError, decode_picture
 from stream_avs.types import Image
 
 MAX_SIDE_PX = 16_384
@@ -78,26 +79,19 @@ def image_to_rgb(message: Any) -> Image:
 
 
 def compressed_to_rgb(message: Any) -> Image:
-    """RGB uint8 [H, W, 3] of a `sensor_msgs/CompressedImage` (JPEG, PNG and what OpenCV reads).
+    """RGB uint8 [H, W, 3] of a `sensor_msgs/CompressedImage`, JPEG or PNG.
 
     Raises:
         WireError: damaged or of a kind that cannot be read.
         MissingPackageError: OpenCV is not installed.
     """
-    try:
-        import cv2
-    except ImportError:
-        raise missing_package("OpenCV (cv2)", "live") from None
     data = _data(message)
-    if data.size == 0:
-        raise WireError("compressed image is empty")
     try:
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise WireError(f"compressed image cannot be read: {error}") from None
-    if bgr is None:
-        raise WireError(f"compressed image ({str(message.format)!r}, {data.size} bytes) cannot be read")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        return decode_picture(data.data)
+    except PictureError as error:
+        raise WireError(
+            f"compressed image ({str(message.format)[:40]!r}, {data.size} bytes) cannot be read: {error}"
+        ) from None
 
 
 def _data(message: Any) -> Bytes:

@@ -23,8 +23,9 @@ from stream_avs.link.header import (
     encode_header,
 )
 from stream_avs.link.host_clock import HostClock, host_id
-from stream_avs.link.payload import decode_audio, decode_frame, encode_audio, encode_frame, jpeg_size
+from stream_avs.link.payload import decode_audio, decode_frame, encode_audio, encode_frame
 from stream_avs.link.settings import LinkConfig
+from stream_avs.picture_input import jpeg_size
 from stream_avs.types import StampSource
 
 COMMON = {

@@ -13,7 +13,6 @@ recording ("name-A", "name-B"), are all in one split.
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from stream_avs.datasets.scenes.sound_files import SUFFIXES, cut_sound
 from stream_avs.datasets.scenes.source import Background, Sprite
 from stream_avs.datasets.scenes.splits import split_assets
 from stream_avs.errors import DatasetError, nearest
+from stream_avs.json_input import decode_json
 
 MAX_SIDE_PX = 384
 """Pictures are kept at most this large: scenes are small."""
@@ -213,13 +213,13 @@ def _pick(options: Sequence[Any], rng: np.random.Generator) -> Any:
 
 def _read_classes(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = decode_json(path.read_bytes())
         for name, entry in table.items():
             if not 0 < int(entry["coco_category_id"]) < CROWD or not isinstance(entry["sound_folders"], list):
                 raise ValueError(f"class {name!r}")
     except FileNotFoundError:
         raise DatasetError(f"{path} does not exist", "Give the folder that holds it") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise DatasetError(f"{path} is not a table of classes ({error})", "Correct it") from None
     return dict(table)
 

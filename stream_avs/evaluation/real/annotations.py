@@ -11,7 +11,6 @@ no class stands for. A source may name a "mask" file beside the clips instead of
 from __future__ import annotations
 
 import importlib.resources
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from stream_avs.datasets.files import read_index
 from stream_avs.errors import DatasetError
+from stream_avs.json_input import decode_json
 
 BUNDLED = Path(str(importlib.resources.files(__package__))) / "frames.json"
 KINDS = ("class", "other", "silent", "off_screen")
@@ -91,7 +91,7 @@ def read_annotations(path: Path = BUNDLED) -> list[RealFrame]:
         DatasetError: it is missing or says something impossible; names the frame.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = decode_json(path.read_bytes())
         if content["version"] != VERSION:
             raise ValueError(f"version {content['version']}")
         return [_frame(k, entry, content["clips"]) for k, entry in enumerate(content["frames"])]
