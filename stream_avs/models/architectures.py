@@ -31,6 +31,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stream_avs.errors import ConfigError, nearest
+from stream_avs.models.c3n.config import PRESETS as C3N_PRESETS
+from stream_avs.models.c3n.config import C3NConfig
 from stream_avs.models.ccformer.config import PRESETS as CCFORMER_PRESETS
 from stream_avs.models.ccformer.config import CCFormerConfig
 from stream_avs.models.loss_config import OBJECT_LOSS, SEMANTIC_LOSS, LossConfig
@@ -112,6 +114,16 @@ ARCHITECTURES: dict[str, Architecture] = {
             # published: 0.5 times the sum over batches of 20 frames; the paper leaves it out for S4
             loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, match=10.0),
             semantic_loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, match=10.0),
+        ),
+        Architecture(
+            name="c3n",
+            title="C3N",
+            summary="cognitive consensus: the label on which eye and ear agree guides the attention",
+            config=C3NConfig,
+            presets=C3N_PRESETS,
+            network="stream_avs.models.c3n.network:C3N",
+            loss=LossConfig(dice=1.0, cross_entropy=1.0, contrast=0.0, classify=1.0),
+            semantic_loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, classify=1.0),
         ),
     )
 }

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stream_avs.models.audio_visual_loss import matching_loss, synchrony_loss
+from stream_avs.models.c3n.classification import classification_loss
 from stream_avs.models.ccformer.contrastive import contrastive_loss
 from stream_avs.models.loss_config import LossConfig
 from stream_avs.models.network import NetworkOutput, sounding_probability
@@ -26,11 +27,14 @@ class Targets:
             without a label may hold anything.
         labelled: bool [B, T], frames that have a mask (S4 trains on the first frame of five).
         valid: bool [B, T], frames that are real and not padding (AVSS pads to ten).
+        present: bool [B, T, K], which of the data set's classes are in the mask, whatever `masks` tells
+            of them; None or K = 0 when nobody asks.
     """
 
     masks: Tensor
     labelled: Tensor
     valid: Tensor
+    present: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,7 @@ class Losses:
         sounding: see `LossConfig`.
         match: see `LossConfig`.
         avfs: see `LossConfig`.
+        classify: see `LossConfig`.
     """
 
     total: Tensor
@@ -54,6 +59,7 @@ class Losses:
     sounding: Tensor
     match: Tensor
     avfs: Tensor
+    classify: Tensor
 
 
 def dice_loss(probability: Tensor, target: Tensor) -> Tensor:
@@ -85,7 +91,7 @@ def total_loss(output: NetworkOutput, targets: Targets, config: LossConfig) -> L
     """
     zero = output.sounding.new_zeros((), dtype=torch.float32)
     labelled = targets.labelled & targets.valid
-    dice = cross_entropy = contrast = sounding = match = avfs = zero
+    dice = cross_entropy = contrast = sounding = match = avfs = classify = zero
     if bool(labelled.any()):
         masks = targets.masks[labelled]  # [F, H, W]
         for layer in output.masks:
@@ -103,6 +109,8 @@ def total_loss(output: NetworkOutput, targets: Targets, config: LossConfig) -> L
         match = matching_loss(output.paired, output.masks[-1], targets.valid)
     if config.avfs and output.paired:
         avfs = synchrony_loss(output.paired, targets.valid)
+    if config.classify and output.classified and targets.present is not None and targets.present.shape[-1]:
+        classify = classification_loss(output.classified, targets.present, labelled)
     total = (
         config.dice * dice
         + config.cross_entropy * cross_entropy
@@ -110,10 +118,11 @@ def total_loss(output: NetworkOutput, targets: Targets, config: LossConfig) -> L
         + config.sounding * sounding
         + config.match * match
         + config.avfs * avfs
+        + config.classify * classify
     )
     return Losses(
         total=total, dice=dice, cross_entropy=cross_entropy, contrast=contrast, sounding=sounding,
-        match=match, avfs=avfs,
+        match=match, avfs=avfs, classify=classify,
     )  # fmt: skip
 
 

@@ -25,6 +25,10 @@ class LossConfig:
     avfs: float = 0.0
     """AVSAC's audio-visual frame-wise synchrony: each frame's visual tokens against its sound."""
 
+    classify: float = 0.0
+    """C3N's classifiers of what is seen and heard, where they learn: cross-entropy with the classes in the
+    mask; nothing where the data set names none (S4, MS3)."""
+
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)

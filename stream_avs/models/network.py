@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -43,6 +44,8 @@ class NetworkOutput:
         queries: [B, N, d] that leave the window, to be carried; None when nothing is.
         contrast: unit vectors [B, T, d] of two kinds for BCL, or None.
         paired: what the losses `match` and `avfs` compare; empty where the network has no such maps.
+        classified: logits [B, T, K] of classifiers inside the network that learn the K classes of
+            `config.taught_labels`.
     """
 
     masks: list[Tensor]
@@ -50,6 +53,7 @@ class NetworkOutput:
     queries: Tensor | None = None
     contrast: tuple[Tensor, Tensor] | None = None
     paired: Sequence[Paired] = field(default=())
+    classified: Sequence[Tensor] = field(default=())
 
 
 class Network(nn.Module):
@@ -81,6 +85,23 @@ class Network(nn.Module):
     def look(self, frames: Tensor) -> list[Tensor]:
         """Image encoder: float [B, T, 3, H, W], RGB in 0..1 -> maps [B * T, C, h, w], fine to coarse."""
         return as_image_encoder(self.image_encoder)((frames.flatten(0, 1) - self.mean) / self.std)
+
+    def begin(self) -> None:
+        """Take what the configuration names files for; called once, when a training run begins.
+
+        Raises:
+            WeightsError: a file is missing, damaged or does not fit.
+        """
+
+    def load_published(self, folder: Path | None) -> None:
+        """Fill what is published besides the encoders; most networks have nothing of the kind.
+
+        Args:
+            folder: where downloaded files are; None for the default.
+
+        Raises:
+            WeightsError: a file is missing, damaged or does not fit.
+        """
 
     def listen(self, audio: Tensor) -> Tensor:
         """Audio encoder: [B, T, *audio_shape] -> tokens [B * T, M, C]; M is 1 with VGGish."""

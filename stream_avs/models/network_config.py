@@ -64,6 +64,11 @@ class NetworkConfig:
         return False
 
     @property
+    def taught_labels(self) -> tuple[str, ...]:
+        """Classes that classifiers inside the network learn, in the order of the data set's ids from 1."""
+        return ()
+
+    @property
     def live_frames(self) -> int:
         """Frames a live step looks at for one mask, the newest included."""
         return self.frames

@@ -50,6 +50,7 @@ def load_encoders(network: Network, folder: Path | None = None) -> list[Path]:
             continue
         load_encoder(module, path)
         read.append(path)
+    network.load_published(folder)
     return read
 
 

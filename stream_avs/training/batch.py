@@ -32,6 +32,7 @@ class Batch:
         masks: uint8 [B, T, S, S], class ids; 0 / 1 for a network of one class.
         labelled: bool [B, T], frames whose mask is known.
         valid: bool [B, T], frames that are no padding.
+        present: bool [B, T, K], which of the data set's classes 1..K are in the mask.
         names: of the clips.
         tags: what happens in each clip; see `ClipSample`.
     """
@@ -41,6 +42,7 @@ class Batch:
     masks: Tensor
     labelled: Tensor
     valid: Tensor
+    present: Tensor
     names: tuple[str, ...]
     tags: tuple[frozenset[str], ...]
 
@@ -67,7 +69,9 @@ class Batch:
 
     def targets(self) -> Targets:
         """What the loss compares with."""
-        return Targets(masks=self.masks.long(), labelled=self.labelled, valid=self.valid)
+        return Targets(
+            masks=self.masks.long(), labelled=self.labelled, valid=self.valid, present=self.present
+        )
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return replace(
@@ -77,6 +81,7 @@ class Batch:
             masks=change(self.masks),
             labelled=change(self.labelled),
             valid=change(self.valid),
+            present=change(self.present),
         )
 
 
@@ -88,11 +93,13 @@ class Collate:
         size_px: side of the network's input; pictures are resized to it, aspect ratio not kept.
         audio_shape: what the audio encoder hears: VGGish's log-mel, or mn04's.
         binary: the network has one class: every id above 0 becomes 1.
+        named: K of `Batch.present`; 0 when nobody asks which classes there are.
     """
 
     size_px: int
     audio_shape: tuple[int, ...]
     binary: bool
+    named: int = 0
 
     def __call__(self, clips: Sequence[ClipSample]) -> Batch:
         clips = [resize_clip(clip, self.size_px) for clip in clips]
@@ -104,9 +111,18 @@ class Collate:
             masks=(masks > 0).to(torch.uint8) if self.binary else masks,
             labelled=torch.from_numpy(np.stack([clip.mask_valid for clip in clips])),
             valid=torch.from_numpy(np.stack([clip.frame_valid for clip in clips])),
+            present=_present(masks, self.named),
             names=tuple(clip.name for clip in clips),
             tags=tuple(clip.tags for clip in clips),
         )
+
+
+def _present(masks: Tensor, classes: int) -> Tensor:
+    """Which ids 1..classes each mask holds: uint8 [B, T, S, S] -> bool [B, T, classes]."""
+    holds = torch.zeros(*masks.shape[:2], classes, dtype=torch.bool)
+    for k in range(classes):
+        holds[..., k] = (masks == k + 1).flatten(2).any(-1)
+    return holds
 
 
 def hears(clip: ClipSample, audio_shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -307,7 +307,10 @@ def train_config(values: Any) -> TrainConfig:
 def shareable(config: TrainConfig) -> dict[str, Any]:
     """The settings as plain values without the folders of this machine, for checkpoints to be shared."""
     local = {"out": TrainConfig.out, "weights_dir": "", "init_from": Path(config.init_from).name}
-    return {**asdict(config), **local, "data": {**asdict(config.data), "root": ""}}
+    model = {
+        key: Path(value).name if key == "similarity" else value for key, value in asdict(config.model).items()
+    }
+    return {**asdict(config), **local, "model": model, "data": {**asdict(config.data), "root": ""}}
 
 
 def same_run(config: TrainConfig, stored: TrainConfig) -> None:

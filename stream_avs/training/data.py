@@ -84,6 +84,23 @@ def check_classes(network: NetworkConfig, clips: ClipDataset) -> None:
         )
 
 
+def count_taught(network: NetworkConfig, clips: ClipDataset) -> int:
+    """How many classes the data set can teach classifiers inside the network: all of its own, or none.
+
+    Raises:
+        ConfigError: the network wants to learn other classes than the data set has.
+    """
+    names, wanted = clips.class_names[1:], network.taught_labels
+    if not wanted or len(names) == 1:  # one class is sounding or not, which tells nothing about what
+        return 0
+    if wanted != names:
+        raise ConfigError(
+            f"the network learns to tell {', '.join(wanted)}; the data set has {', '.join(names)}",
+            "Set --model.labels to the data set's classes, in this order",
+        )
+    return len(names)
+
+
 def labels_of(clips: ClipDataset, network: NetworkConfig) -> tuple[str, ...]:
     """Name of every class id the network can predict."""
     return BINARY_LABELS if network.classes == 1 else clips.class_names

@@ -12,7 +12,7 @@ from stream_avs.models.loss_config import LossConfig
 from stream_avs.models.network import Network, NetworkOutput
 from stream_avs.training.batch import Batch
 
-LABELLED = ("dice", "cross_entropy", "sounding")
+LABELLED = ("dice", "cross_entropy", "sounding", "classify")
 """Terms that are means over the labelled frames."""
 VALID = ("contrast", "match", "avfs")
 """Terms that are means over all frames that are no padding."""
@@ -86,7 +86,10 @@ def _term(losses: Losses, name: str) -> Tensor:
 
 def _cut(targets: Targets, window: slice) -> Targets:
     return Targets(
-        masks=targets.masks[:, window], labelled=targets.labelled[:, window], valid=targets.valid[:, window]
+        masks=targets.masks[:, window],
+        labelled=targets.labelled[:, window],
+        valid=targets.valid[:, window],
+        present=None if targets.present is None else targets.present[:, window],
     )
 
 

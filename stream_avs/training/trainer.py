@@ -24,6 +24,7 @@ from stream_avs.training.data import (
     TrainingClips,
     check_classes,
     check_frames,
+    count_taught,
     labels_of,
     open_split,
     training_batches,
@@ -82,6 +83,7 @@ class Trainer:
         self.clips = self.open_split("train")
         self.val = self.open_split("val")
         check_classes(config.model, self.clips)
+        count_taught(config.model, self.clips)
         check_frames(self.clips[0], config.model, config.clip_frames)
         self.labels = labels_of(self.clips, config.model)
         self.order = Order(
@@ -210,6 +212,7 @@ class Trainer:
             size_px=config.model.input_px,
             audio_shape=self.network.audio_shape,
             binary=config.model.classes == 1,
+            named=count_taught(config.model, self.clips),
         )
         pin = group.device.type == "cuda"
         return training_batches(clips, collate, shares, workers=config.workers, pin=pin)
@@ -245,6 +248,8 @@ class Trainer:
 def _build(config: TrainConfig, *, fresh: bool) -> Network:
     """The network at the start of the run; a resumed one is filled from its state instead."""
     network = architectures.build(config.model)
+    if fresh:
+        network.begin()
     if fresh and config.init_from:
         path = Path(config.init_from)
         fill_network(network, read_weights(path), path)

@@ -30,14 +30,29 @@ VOC_LABELS = (
     "dog", "horse", "motorcycle", "person", "potted plant", "sheep", "sofa", "train", "tv",
 )  # fmt: skip
 """The 20 Pascal VOC classes in the order of their ids 1..20."""
+SCENE_LABELS = ("red disc", "blue disc", "red square", "blue square", "red triangle", "blue triangle")
+"""The classes of composed scenes of three shapes in two colours, in the order of their ids 1..6."""
 _FILLERS = frozenset({"a", "and", "etc", "in", "of", "on", "or", "s", "sound", "sounds", "the", "with"})
 
 
+@functools.cache
 def audioset_labels() -> tuple[str, ...]:
     """The 527 AudioSet labels in the order of mn04's outputs."""
     folder = importlib.resources.files("stream_avs.models") / "weights"
     text = (folder / "audioset_class_labels_indices.csv").read_text(encoding="utf-8")
     return tuple(row["display_name"] for row in csv.DictReader(text.splitlines()))
+
+
+@functools.cache
+def imagenet_labels() -> tuple[str, ...]:
+    """What kind of thing each of ImageNet's 1000 classes is, where that kind makes a sound; else ""."""
+    data = (importlib.resources.files(__package__) / "imagenet_kinds.json").read_bytes()
+    kinds = msgspec.json.decode(data, type=dict[str, list[tuple[int, int]]])
+    labels = [""] * 1000
+    for kind, ranges in kinds.items():
+        for first, last in ranges:
+            labels[first : last + 1] = [kind] * (last + 1 - first)
+    return tuple(labels)
 
 
 def similarity(seen: Sequence[str], heard: Sequence[str]) -> NDArray[np.float32]:
