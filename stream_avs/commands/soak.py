@@ -32,7 +32,7 @@ Ctrl-C ends it with the report so far. What was seen is on the disk at once: aft
 examples:
   stream-avs soak --minutes 60
   stream-avs soak --minutes 5 --source synthetic --rate-hz 10 --out out/quick
-  stream-avs soak --preset nano -- --model.threads 1 --window.staleness-budget-s 0.3
+  stream-avs soak --nice -10 --preset nano -- --model.threads 1 --window.staleness-budget-s 0.3
   stream-avs soak --judge --out out/soak
 """
 

@@ -52,6 +52,9 @@ class SoakConfig:
     """The network; empty for the default of `run`."""
     rate_hz: float = 0.0
     """Frames per second of `--source synthetic`; 0 for its default. Other sources have their own."""
+    nice: int = 0
+    """Priority of the session as in systemd's `Nice=`, -20 first; below 0 needs root. On a machine with
+    other work the age of masks is that work's as much as the session's."""
     out: str = "out/soak"
     """Folder for samples.jsonl (grows while it runs), report.json, soak.png and session.log."""
     judge: bool = False
@@ -64,6 +67,7 @@ class SoakConfig:
         require(0 < self.minutes <= 100_000, "minutes", self.minutes, "(0, 100000] minutes")
         require(0.1 <= self.every_s <= 600, "every_s", self.every_s, "0.1..600 s")
         require(0 <= self.rate_hz <= 240, "rate_hz", self.rate_hz, "0..240 Hz")
+        require(-20 <= self.nice <= 19, "nice", self.nice, "-20..19")
         require(
             self.rate_hz == 0 or self.source == "synthetic",
             "rate_hz", self.rate_hz, "0, or --source synthetic",

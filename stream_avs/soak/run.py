@@ -43,12 +43,13 @@ def soak(config: SoakConfig, tell: Callable[[Sample], None] = lambda sample: Non
     head = {
         "machine": asdict(this_machine()),
         "options": options,
+        "nice": config.nice,
         "minutes": config.minutes,
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     with (
         SampleFile(folder / SAMPLES, head) as file,
-        Session(options, folder / LOG) as session,
+        Session(options, folder / LOG, config.nice) as session,
     ):
         session.wait_ready(_START_S)
         with Reader(session.address) as reader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import http.client
+import os
 import re
 import signal
 import socket
@@ -49,13 +50,14 @@ class Session:
     Args:
         options: of `stream-avs run`, without addresses and status.
         log: file for what it prints.
+        nice: its priority, -20 first.
 
     Attributes:
         address: where masks are published.
         pid: of the process.
     """
 
-    def __init__(self, options: Sequence[str], log: Path) -> None:
+    def __init__(self, options: Sequence[str], log: Path, nice: int = 0) -> None:
         self.address = f"tcp://127.0.0.1:{_free_port()}"
         self._metrics = ("127.0.0.1", _free_port())
         self._log = log
@@ -72,6 +74,20 @@ class Session:
         except OSError as error:
             raise PublishError(f"cannot write {log}: {error.strerror}", "Choose another --out") from None
         self.pid = self._process.pid
+        if nice:
+            self._prefer(nice)
+
+    def _prefer(self, nice: int) -> None:
+        try:
+            os.setpriority(os.PRIO_PROCESS, self.pid, nice)
+            group = Path(f"/proc/{self.pid}/autogroup")
+            if group.exists():
+                # Linux shares processors among sessions first, whatever the niceness within them.
+                group.write_text(str(nice))
+        except OSError as error:
+            self.stop()
+            what = f"the session cannot have priority {nice}: {error.strerror}"
+            raise StreamAvsError(what, "Run as root, or with --nice 0") from None
 
     def figures(self) -> Figures:
         """Read the metrics.
