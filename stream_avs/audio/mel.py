@@ -27,3 +27,33 @@ def mel_filters(*, bands: int, low_hz: float, high_hz: float, bins_hz: ArrayLike
     left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     at = hz_to_mel(bins_hz)[None, :]
     return np.maximum(0.0, np.minimum((at - left) / (centre - left), (right - at) / (right - centre)))
+
+
+class MelBank:
+    """Triangles that apply without a matrix product.
+
+    A product of this size numpy hands to several threads, which then wait for one another: on a busy
+    machine it took 24 ms instead of 0.3.
+
+    Args:
+        filters: [bands, bins] of `mel_filters`; each bin lies under one or two neighbouring triangles.
+    """
+
+    def __init__(self, filters: NDArray[np.float64]) -> None:
+        self._bands = len(filters)
+        used = np.flatnonzero(filters.any(axis=0))
+        self._used = slice(int(used[0]), int(used[-1]) + 1)
+        first = (filters[:, self._used] > 0).argmax(axis=0)  # the lower triangle over each bin
+        bins = np.arange(len(first))
+        padded = np.vstack([filters[:, self._used], np.zeros((1, len(first)))])
+        self._falling, self._rising = padded[first, bins], padded[first + 1, bins]
+        self._starts = np.flatnonzero(np.diff(first, prepend=-1))
+        self._lower = first[self._starts]
+
+    def __call__(self, spectrum: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Spectra [n, bins] -> [n, bands]."""
+        inside = spectrum[:, self._used]
+        mel = np.zeros((len(spectrum), self._bands + 1))
+        mel[:, self._lower] = np.add.reduceat(inside * self._falling, self._starts, axis=1)
+        mel[:, self._lower + 1] += np.add.reduceat(inside * self._rising, self._starts, axis=1)
+        return mel[:, : self._bands]

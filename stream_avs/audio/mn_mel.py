@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stream_avs.audio.mel import mel_filters
+from stream_avs.audio.mel import MelBank, mel_filters
 from stream_avs.audio.rolling import RollingSpectrogram
 
 SAMPLE_RATE_HZ = 32_000
@@ -35,6 +35,7 @@ FILTERS = mel_filters(
 )
 """Mel matrix, float64 [128, 513]."""
 FILTERS[:, FFT // 2] = 0.0
+_BANK = MelBank(FILTERS)
 
 
 def frame_count(samples: int) -> int:
@@ -140,4 +141,4 @@ def _rows(frames: NDArray[np.float64]) -> NDArray[np.float32]:
     """Turn emphasised samples, float64 [k, 800], into rows, float32 [k, 128]."""
     spectrum = np.fft.rfft(frames * _HANN, FFT)
     power = spectrum.real**2 + spectrum.imag**2
-    return ((np.log(power @ FILTERS.T + LOG_OFFSET) + 4.5) / 5.0).astype(np.float32)
+    return ((np.log(_BANK(power) + LOG_OFFSET) + 4.5) / 5.0).astype(np.float32)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stream_avs.audio.mel import mel_filters
+from stream_avs.audio.mel import MelBank, mel_filters
 from stream_avs.audio.rolling import RollingSpectrogram
 
 SAMPLE_RATE_HZ = 16_000
@@ -25,6 +25,7 @@ _FILTERS = mel_filters(
     bands=BANDS, low_hz=125.0, high_hz=7500.0, bins_hz=np.arange(FFT // 2 + 1) * SAMPLE_RATE_HZ / FFT
 )
 _FILTERS[:, 0] = 0.0
+_BANK = MelBank(_FILTERS)
 
 
 def log_mel(samples: ArrayLike) -> NDArray[np.float32]:
@@ -85,4 +86,4 @@ class VggishMelStream:
 
 def _rows(frames: NDArray[np.float64]) -> NDArray[np.float32]:
     magnitude = np.abs(np.fft.rfft(frames * _HANN, FFT))
-    return np.log(magnitude @ _FILTERS.T + LOG_OFFSET).astype(np.float32)
+    return np.log(_BANK(magnitude) + LOG_OFFSET).astype(np.float32)
