@@ -59,6 +59,10 @@ class WireError(StreamAvsError):
     exit_code = 6
 
 
+class SourceLostError(SourceError):
+    """A source has not come back for as long as it was to be waited for."""
+
+
 class DatasetError(StreamAvsError):
     """A data-set file is missing or wrong; names the file and the clip."""
 
@@ -69,6 +73,16 @@ class StepError(StreamAvsError):
     """The model failed on one window."""
 
     exit_code = 9
+
+
+class PoisonedError(StepError):
+    """The model gave numbers that are none, or its device was lost: it must be built anew."""
+
+
+class EngineError(StreamAvsError):
+    """The model is broken, not a window: it failed again and again, hung, or cannot be built anew."""
+
+    exit_code = 10
 
 
 class MissingPackageError(StreamAvsError):

@@ -1,12 +1,15 @@
 """The whole live path of one stream, wired: source -> rings -> join -> session -> whoever listens.
 
 source ──► Intake ──► FrameRing, AudioRing ──► Join ──► Worker(Session) ──► on_result
+                                                           Supervisor
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
 
 from stream_avs.capture.base import Source, SourceInfo
@@ -14,9 +17,11 @@ from stream_avs.capture.tap import Tap
 from stream_avs.clock import monotonic_ns
 from stream_avs.config import Pace, Policy, RunConfig
 from stream_avs.engine.intake import Intake
+from stream_avs.engine.load import Models
 from stream_avs.engine.overload import Ladder
 from stream_avs.engine.session import Session
 from stream_avs.engine.statistics import Snapshot, Statistics
+from stream_avs.engine.supervise import Supervisor
 from stream_avs.engine.warm_up import warm_up
 from stream_avs.engine.worker import Worker
 from stream_avs.errors import ConfigError
@@ -28,6 +33,9 @@ from stream_avs.timing.join import Join
 from stream_avs.types import NS_PER_MS, NS_PER_S, MaskResult
 
 ResultListener = Callable[[MaskResult], None]
+
+SLOW_STEPS = 20
+"""A step hangs no sooner than so many times the length of one of the warm-up."""
 
 
 class Pipeline:
@@ -41,6 +49,8 @@ class Pipeline:
         tap: wraps the sink the source writes to, e.g. to record what was captured.
         ledger: where events are counted; shared with publishers so that theirs are seen too.
         small_model: the same network with a smaller input, for the overload ladder; None for none.
+        load: builds both networks anew when they are broken (see `engine.load`); None
+            goes on with these from cleared state.
 
     Raises:
         ConfigError: `every` was asked of a live source.
@@ -55,6 +65,7 @@ class Pipeline:
         tap: Tap | None = None,
         ledger: Ledger | None = None,
         small_model: AnyModel | None = None,
+        load: Callable[[], Models] | None = None,
     ) -> None:
         self.ledger = ledger if ledger is not None else Ledger()
         self.statistics = Statistics()
@@ -64,7 +75,7 @@ class Pipeline:
         self._tap = tap
         self._frames = FrameRing(config.window.frame_slots, self.ledger)
         self._audio = AudioRing(model.sample_rate_hz, config.window.audio_buffer_s, self.ledger)
-        self._session = Session(
+        self._first_session = Session(
             model,
             stream=config.name,
             ledger=self.ledger,
@@ -72,9 +83,11 @@ class Pipeline:
         )
         self._model = model
         self._small_model = small_model
+        self._load = load
         self._join: Join | None = None
         self._intake: Intake | None = None
-        self._worker: Worker | None = None
+        self.supervisor: Supervisor | None = None
+        """Runs the worker; None before `start`."""
         self._ages_from_arrival = False
         self.info: SourceInfo | None = None
 
@@ -85,9 +98,8 @@ class Pipeline:
             SourceError: the source cannot be opened.
             ConfigError: the policy does not fit the source.
         """
-        warm_up(self._model)
-        if self._small_model is not None:
-            warm_up(self._small_model)
+        models = (self._model, self._small_model or self._model)
+        step_s = max(warm_up(model) for model in dict.fromkeys(models))
         info = self._source.open()
         try:
             policy = choose_policy(self._config.policy, info, self._config.media.pace)
@@ -106,14 +118,17 @@ class Pipeline:
             ledger=self.ledger,
         )
         self._intake = Intake(self._frames, self._audio, self._join, policy, self.ledger)
-        ladder = None
-        if policy is Policy.FRESHEST and self._config.overload.ladder:
-            ladder = Ladder(self._config.overload, smaller=self._small_model is not None)
-        models = (self._model, self._small_model or self._model)
-        self._worker = Worker(
-            self._intake, self._join, self._session, self._hand_on, self.ledger, ladder=ladder, models=models
+        supervise = self._config.supervise
+        self.supervisor = Supervisor(
+            partial(self._hire, self._intake, self._join, policy),
+            self._first_session,
+            models,
+            self._load,
+            replace(supervise, hang_s=max(supervise.hang_s, SLOW_STEPS * step_s)),
+            self._intake,
+            self.ledger,
         )
-        self._worker.start()
+        self.supervisor.start()
         self._source.start(self._tap(self._intake, info) if self._tap else self._intake)
         self.info = info
         return info
@@ -124,11 +139,11 @@ class Pipeline:
         Raises:
             StreamAvsError: the source or the model failed.
         """
-        if self._worker is None or self._intake is None:
+        if self.supervisor is None or self._intake is None:
             raise RuntimeError("wait() before start()")
-        if not self._worker.done.wait(timeout_s):
+        if not self.supervisor.done.wait(timeout_s):
             return False
-        error = self._worker.error or self._intake.error
+        error = self.supervisor.error or self._intake.error
         if error is not None:
             raise error
         return True
@@ -138,8 +153,8 @@ class Pipeline:
         if self._intake is not None:
             self._intake.stop()
         self._source.stop()
-        if self._worker is not None:
-            self._worker.stop()
+        if self.supervisor is not None:
+            self.supervisor.stop()
         if self._join is not None:
             self._join.abandon()
 
@@ -154,9 +169,19 @@ class Pipeline:
 
     def snapshot(self) -> Snapshot:
         """Rate, age, drops and what sounds, now."""
-        rung = self._worker.rung if self._worker else "full"
+        rung = self.supervisor.rung if self.supervisor else "full"
         source = self._intake.watch.status() if self._intake else None
         return self.statistics.snapshot(monotonic_ns(), self.ledger.counts(), rung, source)
+
+    @property
+    def _session(self) -> Session:
+        return self.supervisor.session if self.supervisor else self._first_session
+
+    def _hire(self, intake: Intake, join: Join, policy: Policy, session: Session, models: Models) -> Worker:
+        ladder = None
+        if policy is Policy.FRESHEST and self._config.overload.ladder:
+            ladder = Ladder(self._config.overload, smaller=models[0] is not models[1])
+        return Worker(intake, join, session, self._hand_on, self.ledger, ladder=ladder, models=models)
 
     def __enter__(self) -> Pipeline:
         return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from stream_avs.capture.open_source import make_source
@@ -15,9 +15,9 @@ from stream_avs.commands.extras import RunCommand, open_extras, open_monitor, sh
 from stream_avs.commands.status_view import StatusView, summary
 from stream_avs.config import Pace, RunConfig, load_yaml
 from stream_avs.control.session_socket import ControlSocket
+from stream_avs.engine.load import load_models
 from stream_avs.errors import PublishError
 from stream_avs.ledger import Ledger
-from stream_avs.models.registry import load_model
 from stream_avs.pipeline import Pipeline, follow
 from stream_avs.publish.overlay_tap import OverlayTap
 from stream_avs.publish.zeromq import Publisher
@@ -47,15 +47,14 @@ def run(argv: list[str]) -> int:
         if config.publish.address:
             publisher = stack.enter_context(Publisher(config.publish, config.name, ledger))
         overlay = _overlay(config, ledger, stack)
-        model = load_model(config.model)
+        load = partial(load_models, config)
+        model, small = load()
         extras = open_extras(config, model.id, ledger, stack)
         listeners = [part.publish for part in (publisher, overlay) if part is not None]
         control = ControlSocket(config.control, config)
         tap = chain(control.tap, extras.tap, overlay.wrap if overlay is not None else None)
-        small_px = config.overload.small_px
-        small = load_model(replace(config.model, input_px=small_px)) if small_px else None
-        listeners += [monitor.publish]
-        pipeline = Pipeline(config, source, model, (*listeners, *extras.listeners), tap, ledger, small)
+        listeners += [monitor.publish, *extras.listeners]
+        pipeline = Pipeline(config, source, model, tuple(listeners), tap, ledger, small, load)
         monitor.watch(pipeline, model.id, lambda: publisher.subscribers if publisher is not None else 0)
         commands = control.open(pipeline, ledger, stack)
         with pipeline, suppress(KeyboardInterrupt):

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_avs.clock import MonotonicClock, monotonic_ns, unix_offset_ns
-from stream_avs.errors import StepError
+from stream_avs.engine.poison import check_numbers, is_device_lost
+from stream_avs.errors import PoisonedError, StepError
 from stream_avs.ledger import Ledger
 from stream_avs.models.base import AnyModel, Decision, Stages
 from stream_avs.types import NS_PER_MS, Affine, Event, MaskResult, ResultState, Sounding, Window
@@ -66,6 +67,24 @@ class Session:
         self._audio_damaged = False
         self._last: Decision | None = None  # what may be held
 
+    def successor(self, model: AnyModel, reason: str) -> Session:
+        """A session that goes on in this one's place from cleared state: numbers and counts run on.
+
+        Whatever still runs in this one, e.g. a step that hangs, cannot disturb the successor.
+        """
+        heir = Session(
+            model,
+            stream=self._stream,
+            ledger=self._ledger,
+            clock=self._clock,
+            timeshift_cam_mic_ns=self._timeshift_cam_mic_ns,
+            unix_offset=self._unix_offset,
+        )
+        heir._requested = reason
+        heir._counts = self._counts.copy()
+        heir._window_seq, heir._dropped_before = self._window_seq, self._dropped_before
+        return heir
+
     @property
     def reset_counts(self) -> dict[str, int]:
         """How often carried state was cleared, by reason."""
@@ -100,6 +119,7 @@ class Session:
         the mask is empty, the state `no_audio`, and carried state stays as it is.
 
         Raises:
+            PoisonedError: the model gave numbers that are none, or its device was lost.
             StepError: the model failed; carried state will be cleared before the next window.
         """
         start_ns = self._clock()
@@ -154,10 +174,12 @@ class Session:
     def _decide(self, window: Window, stages: Stages) -> Decision:
         try:
             decision, self._state = self._model.step(window, self._state, stages)
+            check_numbers(decision)
             check_decision(decision, self._model)
         except Exception as error:
             self._requested = "step_error"
-            raise StepError(
+            kind = PoisonedError if isinstance(error, PoisonedError) or is_device_lost(error) else StepError
+            raise kind(
                 f"model {self._model.id} failed on frame {window.newest.seq} of stream {self._stream}: "
                 f"{type(error).__name__}: {error}",
                 "The frame gets no mask; if it repeats, run `stream-avs doctor`",

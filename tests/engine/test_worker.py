@@ -14,7 +14,7 @@ from stream_avs.engine.intake import Intake
 from stream_avs.engine.overload import Ladder
 from stream_avs.engine.session import Session
 from stream_avs.engine.worker import STEP_ERRORS_IN_A_ROW, Worker
-from stream_avs.errors import SourceError, StreamAvsError
+from stream_avs.errors import EngineError, SourceError
 from stream_avs.ledger import Ledger
 from stream_avs.models.base import Decision, Stages
 from stream_avs.timing.audio_ring import AudioRing
@@ -139,14 +139,14 @@ def test_a_failed_step_is_counted_and_the_stream_goes_on_with_a_reset() -> None:
 
 
 def test_a_model_that_always_fails_ends_the_stream_with_an_error() -> None:
-    path = Path(Failing(10_000), Policy.EVERY)
+    path = Path(Failing(10_000), Policy.EVERY, slots=40)
     path.worker.start()
-    path.feed(60, monotonic_ns())
+    path.feed(30, monotonic_ns())  # fits into the ring: nobody waits for room
     assert path.worker.done.wait(10)
-    assert isinstance(path.worker.error, StreamAvsError)
+    assert isinstance(path.worker.error, EngineError)
+    assert path.ledger.counts() == {Event.STEP_ERROR: STEP_ERRORS_IN_A_ROW}
     assert f"{STEP_ERRORS_IN_A_ROW} windows in a row" in str(path.worker.error)
     assert "numbers ran out" in str(path.worker.error)
-    path.intake.stop()
 
 
 def test_stop_frees_a_source_that_waits_for_room_and_counts_what_waited() -> None:
