@@ -105,7 +105,11 @@ def run_zmq(config: OverlayNode, say: Say) -> None:
     end_ns = monotonic_ns() + round(config.duration_s * 1e9) if config.duration_s else 0
     with (
         Subscriber(
-            config.masks, config.name, Profile.LATEST, key=config.masks_key, server_key=config.masks_server_key
+            config.masks,
+            config.name,
+            Profile.LATEST,
+            key=config.masks_key,
+            server_key=config.masks_server_key,
         ) as masks,
         MediaSender(config.out, config.name) as out,
     ):

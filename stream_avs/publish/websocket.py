@@ -1,24 +1,22 @@
 """Serves the page and sends it pictures, masks and sound over WebSocket.
 
 Its own thread and event loop. A page that cannot follow, or is asleep, gets the newest pair when it
-is ready again; nothing piles up for it. Only pages served from here may connect.
+is ready again; nothing piles up for it. Only pages served from here that have the token may connect.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from importlib.resources import files
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
+from stream_avs.clock import monotonic_ns
 from stream_avs.errors import PublishError, StreamAvsError, missing_package
 from stream_avs.ledger import Ledger
 from stream_avs.publish import wire
@@ -26,8 +24,11 @@ from stream_avs.publish.palette import PALETTE
 from stream_avs.publish.sound_strip import SoundStrip
 from stream_avs.publish.view_config import ViewConfig
 from stream_avs.publish.view_feed import ViewFeed
+from stream_avs.publish.view_guard import HEADERS, Guard, is_loopback
 from stream_avs.publish.view_messages import picture_message, sound_message, status_message
-from stream_avs.types import NS_PER_S, Event, MaskResult, SourceState
+from stream_avs.publish.view_token import make_token
+from stream_avs.publish.viewer import Viewer
+from stream_avs.types import Event, MaskResult, SourceState
 
 try:
     from aiohttp import WSMsgType, web
@@ -43,71 +44,16 @@ PAGE = {
     "style.css": ("style.css", "text/css"),
     "icon.svg": ("icon.svg", "image/svg+xml"),
 }
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 STATUS_S = 1.0
-GOODBYE_S = 1.0
 PICTURE_ALONE_S = 0.5
 """A picture is sent without a mask if no mask has come for so long."""
 MAX_REQUEST_BYTES = 256
-MAX_SOUND_MESSAGES = 100
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True):
     """All a page may ask for, as JSON text."""
 
     pause: bool
-
-
-@dataclass(eq=False)
-class Viewer:
-    """One page: what it has not been sent yet. Newest wins for pictures, sound waits in line."""
-
-    socket: web.WebSocketResponse
-    transport: asyncio.BaseTransport | None = None
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
-    pairs: dict[str, list[bytes]] = field(default_factory=dict)
-    sounds: list[bytes] = field(default_factory=list)
-    status: bytes = b""
-    paused: bool = False
-    skipped: int = 0
-
-    def show(self, stream: str, messages: list[bytes]) -> None:
-        """Replace what waits of a stream."""
-        if self.paused:
-            return
-        self.skipped += stream in self.pairs
-        self.pairs[stream] = messages
-        self.ready.set()
-
-    def hear(self, message: bytes) -> None:
-        """Add sound; what is too old is dropped."""
-        if not self.paused:
-            self.sounds.append(message)
-            del self.sounds[:-MAX_SOUND_MESSAGES]
-
-    async def part(self) -> None:
-        """Say goodbye; a page that sleeps cannot hear it and is cut off."""
-        with suppress(TimeoutError, ConnectionError):
-            goodbye = self.socket.close(code=1001, message=b"the session has ended")
-            await asyncio.wait_for(goodbye, GOODBYE_S)
-        if isinstance(self.transport, asyncio.WriteTransport):
-            self.transport.abort()
-
-    def take(self) -> list[bytes]:
-        """Take all that waits."""
-        waiting = [*self.sounds, *(m for pair in self.pairs.values() for m in pair)]
-        if self.status:
-            waiting.append(self.status)
-        self.sounds, self.pairs, self.status = [], {}, b""
-        self.ready.clear()
-        return waiting
 
 
 class ViewServer:
@@ -119,18 +65,23 @@ class ViewServer:
         ledger: counts what could not be shown and requests that were refused.
 
     Attributes:
-        url: address of the page.
+        origin: address of the page's files, e.g. http://127.0.0.1:8765/.
+        url: address of the page, with the token that opens its stream.
+        stream_url: address of the stream, for clients of our own.
 
     Raises:
-        PublishError: the address is in use, of no interface, or open to others without `insecure`.
+        PublishError: the address is in use, of no interface, or open to others without `insecure`;
+            or the token file is no good.
         MissingPackageError: aiohttp is not installed.
     """
 
     def __init__(self, config: ViewConfig, feed: ViewFeed, ledger: Ledger | None = None) -> None:
-        if not _is_loopback(config.host) and not config.insecure:
+        if not is_loopback(config.host) and not config.insecure:
             raise PublishError(
-                f"address {config.host} can be reached from other machines, and the page shows the camera",
-                "Serve 127.0.0.1 and let others in through `ssh -L`, or accept the risk with --view.insecure",
+                f"address {config.host} can be reached from other machines, and the page shows the camera"
+                " to whoever has its address or listens in",
+                "Serve 127.0.0.1 and let others in through `ssh -L`, or accept the risk with --insecure"
+                " (--view.insecure)",
             )
         self._config = config
         self._feed = feed
@@ -143,7 +94,9 @@ class ViewServer:
         self._loop = asyncio.new_event_loop()
         self._news = asyncio.Event()
         self._stop = asyncio.Event()
-        self.url = ""
+        self._token = make_token(config.token_file)
+        self._guard = Guard(config, self._token, self._refuse)
+        self.origin = ""
         self._thread = threading.Thread(target=self._run, name="view", daemon=True)
         self._thread.start()
         self._started.wait()
@@ -153,6 +106,16 @@ class ViewServer:
                 f"address {config.host}:{config.port} cannot be served: {self._failure.strerror}",
                 "Choose another --view.port, or 0 for one that is free",
             )
+
+    @property
+    def url(self) -> str:
+        """Address of the page. What is behind # stays in the browser."""
+        return f"{self.origin}#token={self._token}"
+
+    @property
+    def stream_url(self) -> str:
+        """Address of the stream."""
+        return f"{self.origin.replace('http', 'ws', 1)}stream?token={self._token}"
 
     @property
     def viewers(self) -> int:
@@ -189,15 +152,17 @@ class ViewServer:
         app.router.add_get("/{name:[a-z.]*}", self._on_file)
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
+        assert runner.server is not None
         try:
-            site = web.TCPSite(runner, self._config.host, self._config.port)
-            await site.start()
+            listener = await self._loop.create_server(
+                self._guard.protocols(runner.server), self._config.host, self._config.port
+            )
         except OSError as error:
             self._failure = error
             await runner.cleanup()
             return
         host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
-        self.url = f"http://{host}:{runner.addresses[0][1]}/"
+        self.origin = f"http://{host}:{listener.sockets[0].getsockname()[1]}/"
         self._feed.wake = self._wake
         self._started.set()
         show = asyncio.create_task(self._show())
@@ -205,6 +170,7 @@ class ViewServer:
         # Not cancelled: `wait_for` of Python 3.11 swallows a cancellation that meets its event.
         self._news.set()
         await show
+        listener.close()
         await asyncio.gather(*(viewer.part() for viewer in list(self._viewers)))
         await runner.cleanup()
 
@@ -287,7 +253,7 @@ class ViewServer:
             viewer.ready.set()
 
     async def _on_file(self, request: web.Request) -> web.Response:
-        self._check_host(request)
+        self._guard.check_host(request)
         entry = PAGE.get(request.match_info["name"])
         if entry is None:
             raise web.HTTPNotFound(headers=HEADERS)
@@ -296,21 +262,19 @@ class ViewServer:
         return web.Response(text=text, content_type=kind, charset="utf-8", headers=HEADERS)
 
     async def _on_palette(self, request: web.Request) -> web.Response:
-        self._check_host(request)
+        self._guard.check_host(request)
         text = f"export const PALETTE = {PALETTE.tolist()};\n"
         return web.Response(text=text, content_type="text/javascript", charset="utf-8", headers=HEADERS)
 
     async def _on_socket(self, request: web.Request) -> web.StreamResponse:
-        self._check_host(request)
-        self._check_origin(request)
-        if len(self._viewers) >= self._config.max_viewers:
-            raise web.HTTPServiceUnavailable(text="too many pages watch", headers=HEADERS)
+        self._guard.check_stream(request, len(self._viewers))
         socket = web.WebSocketResponse(
             max_msg_size=MAX_REQUEST_BYTES, heartbeat=15.0, timeout=0.5, compress=False
         )
         await socket.prepare(request)
         viewer = Viewer(socket=socket, transport=request.transport)
         self._viewers.add(viewer)
+        self._guard.is_stream(request.transport, True)
         self._feed.watched = True
         sender = asyncio.create_task(self._sender(viewer))
         try:
@@ -318,6 +282,7 @@ class ViewServer:
         finally:
             sender.cancel()
             self._viewers.discard(viewer)
+            self._guard.is_stream(viewer.transport, False)
             if not self._viewers:
                 self._feed.watched = False
                 self._feed.forget()
@@ -325,16 +290,19 @@ class ViewServer:
 
     async def _sender(self, viewer: Viewer) -> None:
         try:
-            while True:
-                await viewer.ready.wait()
-                for message in viewer.take():
-                    await viewer.socket.send_bytes(message)
-        except ConnectionError:
-            return  # `_listen` sees the end too
+            await viewer.send(self._config.evict_s)
+        except TimeoutError:
+            self._refuse(f"a page that took nothing for {self._config.evict_s:g} s")
+            viewer.cut_off()
 
     async def _listen(self, viewer: Viewer) -> None:
-        """Read requests until the page goes; a page that sends anything else is shown out."""
+        """Read requests until the page goes; a page that sends anything else, or too much, is shown out."""
+        allowed = self._guard.requests_of_one()
         async for message in viewer.socket:
+            if not allowed():
+                self._refuse("too many requests of a page")
+                await viewer.socket.close(code=1008, message=b"too many requests")
+                return
             try:
                 if message.type is not WSMsgType.TEXT:
                     raise msgspec.ValidationError("binary")
@@ -343,28 +311,5 @@ class ViewServer:
                 self._refuse(f"request of a page: {error}")
                 await viewer.socket.close(code=1008, message=b"request not understood")
 
-    def _check_host(self, request: web.Request) -> None:
-        """Refuse names that lead here but are not ours: a foreign page's way around its origin."""
-        name = urlsplit(f"//{request.host}").hostname or ""
-        if not self._config.insecure and not _is_loopback(name):
-            self._refuse(f"host {name[:60]!r}")
-            raise web.HTTPForbidden(text="this host is not served", headers=HEADERS)
-
-    def _check_origin(self, request: web.Request) -> None:
-        origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.host:
-            self._refuse(f"page of origin {origin[:60]!r}")
-            raise web.HTTPForbidden(text="only the page served here may connect", headers=HEADERS)
-
     def _refuse(self, what: str) -> None:
-        now_ns = round(self._loop.time() * NS_PER_S)
-        self._ledger.record(Event.PUBLISH_DROP, now_ns, f"view refused: {what}")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+        self._ledger.record(Event.REFUSED, monotonic_ns(), f"view: {what}")

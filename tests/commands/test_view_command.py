@@ -42,7 +42,7 @@ async def watch(url: str, kinds: set[str], during=lambda: None) -> dict[str, byt
     got: dict[str, bytes] = {}
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(url.replace("http", "ws") + "stream", max_msg_size=0) as socket,
+        session.ws_connect(url.replace("http", "ws", 1).replace("/#", "/stream?"), max_msg_size=0) as socket,
         asyncio.timeout(20),
     ):
         while not kinds <= got.keys():

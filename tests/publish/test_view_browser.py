@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -276,22 +277,36 @@ def test_narrow_screens(page: Any, feed: ViewFeed, width: int) -> None:
     assert small == 0
 
 
-def test_comes_back_by_itself(browser: Any) -> None:
+def test_comes_back_by_itself(browser: Any, tmp_path: Path) -> None:
     feed = ViewFeed()
     page = browser.new_page()
-    with ViewServer(ViewConfig(port=0), feed) as server:
-        port = int(server.url.rsplit(":", 1)[1].strip("/"))
+    token_file = str(tmp_path / "token")
+    with ViewServer(ViewConfig(port=0, token_file=token_file), feed) as server:
+        port = urlsplit(server.origin).port
         page.goto(server.url)
         wait_until(lambda: feed.watched)
         give(feed, result(1_000))
         drawn(page, 1_000)
     until(page, "document.querySelector('#connection').dataset.state === 'closed'")
     feed = ViewFeed()
-    with ViewServer(ViewConfig(port=port), feed):
+    with ViewServer(ViewConfig(port=port, token_file=token_file), feed):
         wait_until(lambda: feed.watched)
         give(feed, result(2_000))
         drawn(page, 2_000)
         page.close()
+
+
+def test_a_page_without_the_token_says_so(browser: Any) -> None:
+    feed = ViewFeed()
+    page = browser.new_page()
+    with ViewServer(ViewConfig(port=0), feed) as server:
+        page.goto(server.origin)
+        until(page, "document.querySelector('#connection').textContent.includes('no token')")
+        page.goto(server.origin + "#token=" + "x" * 43)
+        page.reload()
+        until(page, "document.querySelector('#connection').textContent.includes('open its new address')")
+        assert not feed.watched
+    page.close()
 
 
 def test_drawn_soon_after_sending(page: Any, feed: ViewFeed) -> None:

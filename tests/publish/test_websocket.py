@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
@@ -23,7 +24,8 @@ from stream_avs.publish import wire  # noqa: E402
 from stream_avs.publish.sound_strip import BANDS, SoundStrip  # noqa: E402
 from stream_avs.publish.view_config import ViewConfig  # noqa: E402
 from stream_avs.publish.view_feed import ViewFeed  # noqa: E402
-from stream_avs.publish.websocket import PAGE, Viewer, ViewServer  # noqa: E402
+from stream_avs.publish.viewer import Viewer  # noqa: E402
+from stream_avs.publish.websocket import PAGE, ViewServer  # noqa: E402
 from stream_avs.types import AudioBlock, Event, SourceState  # noqa: E402
 
 
@@ -59,9 +61,7 @@ async def talk(
     got: list[bytes] = []
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(
-            url.replace("http", "ws") + "stream", headers=headers or {}, max_msg_size=0
-        ) as socket,
+        session.ws_connect(url, headers=headers or {}, max_msg_size=0) as socket,
     ):
         for data in send:
             await (socket.send_bytes(data) if isinstance(data, bytes) else socket.send_str(data))
@@ -84,7 +84,7 @@ def test_picture_and_mask_come_together(served) -> None:
             feed.picture("cam0", picture(k), 5_000 + k)
         feed.publish(make_result(stamp_ns=5_001))
 
-    got, _ = asyncio.run(talk(server.url, until=3, during=give))
+    got, _ = asyncio.run(talk(server.stream_url, until=3, during=give))
     topics = [split(m)[0] for m in got]
     assert topics.index("picture/cam0") + 1 == topics.index("latest/cam0")
     _, header, jpeg = split(got[topics.index("picture/cam0")])
@@ -100,7 +100,7 @@ def test_nothing_is_kept_while_nobody_looks(served) -> None:
         feed.picture("cam0", picture(), k)
         feed.publish(make_result(stamp_ns=k))
     assert feed.take() == []
-    asyncio.run(talk(server.url, until=1))
+    asyncio.run(talk(server.stream_url, until=1))
     wait_until(lambda: not feed.watched)
     feed.publish(make_result())
     assert all(not results for _, results, _ in feed.take())
@@ -120,7 +120,7 @@ def test_cost_to_the_worker(served) -> None:
             feed.publish(result)
             spent.append(time.thread_time() - begin_s)
 
-    asyncio.run(talk(server.url, until=1, during=give))
+    asyncio.run(talk(server.stream_url, until=1, during=give))
     assert feed.take_picture("cam0", 10**9) is None
     assert np.percentile(spent, 90) < 0.002
 
@@ -133,7 +133,7 @@ def test_pictures_without_masks_come_alone(served) -> None:
         for k in range(10):
             feed.picture("cam0", picture(), k)
 
-    got, _ = asyncio.run(talk(server.url, until=3, during=give))
+    got, _ = asyncio.run(talk(server.stream_url, until=3, during=give))
     assert ("picture/cam0", 9) in [(t, h.get("t_capture_ns")) for t, h, _ in map(split, got)]
 
 
@@ -150,15 +150,15 @@ def test_pictures_without_masks_come_alone(served) -> None:
 def test_foreign_pages_are_refused(served, headers: dict[str, str]) -> None:
     server, _, ledger = served
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-        asyncio.run(talk(server.url, headers=headers))
+        asyncio.run(talk(server.stream_url, headers=headers))
     assert refused.value.status == 403
-    assert ledger.counts()[Event.PUBLISH_DROP] == 1
+    assert ledger.counts()[Event.REFUSED] == 1
     assert server.viewers == 0
 
 
 def test_own_page_may_connect(served) -> None:
     server, _, _ = served
-    got, _ = asyncio.run(talk(server.url, headers={"Origin": server.url.rstrip("/")}))
+    got, _ = asyncio.run(talk(server.stream_url, headers={"Origin": server.origin.rstrip("/")}))
     topic, header, _ = split(got[0])
     assert topic == "status/"
     assert abs(header["t_unix_ns"] - time.time_ns()) < 5e9
@@ -177,7 +177,7 @@ def test_own_page_may_connect(served) -> None:
 )
 def test_hostile_requests_are_shown_out(served, data: str | bytes, codes: set[int]) -> None:
     server, _, _ = served
-    _, closed = asyncio.run(talk(server.url, send=[data], until=100))
+    _, closed = asyncio.run(talk(server.stream_url, send=[data], until=100))
     assert closed in codes
     wait_until(lambda: server.viewers == 0)
 
@@ -189,7 +189,7 @@ def test_a_paused_page_gets_no_pictures(served) -> None:
         feed.picture("cam0", picture(), 1)
         feed.publish(make_result(stamp_ns=1))
 
-    got, _ = asyncio.run(talk(server.url, send=[json.dumps({"pause": True})], until=3, during=give))
+    got, _ = asyncio.run(talk(server.stream_url, send=[json.dumps({"pause": True})], until=3, during=give))
     assert {split(m)[0] for m in got} == {"status/"}
 
 
@@ -218,7 +218,7 @@ def test_pictures_that_wait_are_bounded() -> None:
 def test_files_and_headers(served) -> None:
     server, _, _ = served
     for name, (_, kind) in PAGE.items():
-        with urllib.request.urlopen(server.url + name) as answer:
+        with urllib.request.urlopen(server.origin + name) as answer:
             assert answer.headers["Content-Type"].startswith(kind)
             assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
             text = answer.read().decode()
@@ -226,7 +226,7 @@ def test_files_and_headers(served) -> None:
             assert "https://" not in text
     for name in ("../websocket.py", "nothing.js", "wire.d.ts", "%2e%2e/limits.py"):
         with pytest.raises(urllib.error.HTTPError) as missing:
-            urllib.request.urlopen(server.url + name)
+            urllib.request.urlopen(server.origin + name)
         assert missing.value.code == 404
 
 
@@ -235,7 +235,7 @@ def test_addresses() -> None:
     with pytest.raises(PublishError, match="other machines"):
         ViewServer(ViewConfig(host="0.0.0.0", port=0), feed)
     with ViewServer(ViewConfig(port=0), feed) as server:
-        port = int(server.url.rsplit(":", 1)[1].strip("/"))
+        port = urlsplit(server.origin).port
         with pytest.raises(PublishError, match="cannot be served"):
             ViewServer(ViewConfig(port=port), feed)
     with ViewServer(ViewConfig(port=port), feed):
@@ -271,16 +271,16 @@ def test_a_suspended_page_holds_up_nobody_and_nothing_grows(served) -> None:
     import os
     import resource
     import socket
-    from urllib.parse import urlsplit
 
     server, feed, _ = served
-    port = urlsplit(server.url).port
+    port = urlsplit(server.origin).port
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (480, 640, 3)).astype(np.uint8)  # 250 KB as JPEG
     with socket.create_connection(("127.0.0.1", port)) as asleep:
         key = base64.b64encode(os.urandom(16)).decode()
         asleep.sendall(
-            f"GET /stream HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET /{server.stream_url.rpartition('/')[2]} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         wait_until(lambda: feed.watched)
@@ -288,7 +288,7 @@ def test_a_suspended_page_holds_up_nobody_and_nothing_grows(served) -> None:
         async def watch() -> tuple[int, int]:
             async with (
                 aiohttp.ClientSession() as session,
-                session.ws_connect(server.url.replace("http", "ws") + "stream", max_msg_size=0) as page,
+                session.ws_connect(server.stream_url, max_msg_size=0) as page,
             ):
                 seen, grown = 0, 0
                 for k in range(200):

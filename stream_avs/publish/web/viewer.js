@@ -20,12 +20,18 @@ const settings = {
 let socket = null;
 let retryMs = 500;
 let malformed = 0;
+/** From the address, where it is not sent along: #token=… */
+const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 
 function connect() {
+  if (!token) return tell("closed", "no token: open the whole address, which ends in #token=…");
   tell("connecting", "connecting");
-  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/stream`);
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  let opened = false;
+  socket = new WebSocket(`${scheme}://${location.host}/stream?token=${encodeURIComponent(token)}`);
   socket.binaryType = "arraybuffer";
   socket.onopen = () => {
+    opened = true;
     retryMs = 500;
     settings.lost = false;
     tell("open", "connected");
@@ -36,7 +42,9 @@ function connect() {
   };
   socket.onclose = () => {
     settings.lost = true;
-    tell("closed", `no connection, trying again in ${(retryMs / 1000).toFixed(1)} s`);
+    // A browser does not tell why: the session may be gone, or be a new one with another token.
+    const hint = opened ? "" : "; if the session was started again, open its new address";
+    tell("closed", `no connection, trying again in ${(retryMs / 1000).toFixed(1)} s${hint}`);
     setTimeout(connect, retryMs);
     retryMs = Math.min(5000, retryMs * 1.6);
   };
