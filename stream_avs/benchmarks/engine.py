@@ -21,8 +21,9 @@ from stream_avs.benchmarks.machine import Quantiles, quantiles, resident_mb
 from stream_avs.config import BackendName, Precision
 from stream_avs.engine.backends.base import Step
 from stream_avs.engine.backends.prepare import Prepared, Report, prepare
-from stream_avs.engine.ccformer_engine import CCFormerEngine, FrameInput, Request
+from stream_avs.engine.ccformer_engine import CCFormerEngine
 from stream_avs.engine.ccformer_examples import example_steps
+from stream_avs.engine.requests import FrameInput, Request
 from stream_avs.models.ccformer.ccformer import CCFormer
 from stream_avs.models.ccformer.config import Mode, preset
 from stream_avs.models.deformable_attention import DeformableAttention

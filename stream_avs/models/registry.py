@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from stream_avs.config import ModelConfig
 from stream_avs.errors import ConfigError, nearest
+from stream_avs.models.architectures import ARCHITECTURES
 from stream_avs.models.base import AnyModel
 
 
@@ -40,11 +41,14 @@ PRESETS: dict[str, Preset] = {
             "and sees motion; its card says where it is better and where not",
             factory="stream_avs.models.nano.stream:load",
         ),
-        Preset(
-            name="ccformer",
-            summary="a CCFormer of your own: --model.weights FILE, a checkpoint from `stream-avs train`; "
-            "window or causal as it was trained, every frame computed once",
-            factory="stream_avs.engine.ccformer_stream:load",
+        *(
+            Preset(
+                name=architecture.name,
+                summary=f"{architecture.title}, {architecture.summary}: your own, --model.weights FILE "
+                "from `stream-avs train`; every frame computed once",
+                factory="stream_avs.engine.network_stream:load",
+            )
+            for architecture in ARCHITECTURES.values()
         ),
     )
 }

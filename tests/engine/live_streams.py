@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stream_avs.engine.ccformer_engine import CCFormerEngine
-from stream_avs.engine.ccformer_stream import CCFormerStream
+from stream_avs.engine.network_stream import NetworkStream, engine_of
 from stream_avs.models.ccformer.ccformer import CCFormer
 from stream_avs.models.ccformer.config import preset
+from stream_avs.models.network import Network
 from stream_avs.types import Frame, Window
 
 PX = 64
@@ -37,10 +37,10 @@ def small_network(**changes: Any) -> CCFormer:
     return network_of("tiny", **{**SMALL, **changes})
 
 
-def stream_of(network: CCFormer, px: int = PX, **options: Any) -> CCFormerStream:
+def stream_of(network: Network, px: int = PX, **options: Any) -> NetworkStream:
     """A stream model in eager float32."""
-    engine = CCFormerEngine(network, px, **options)
-    return CCFormerStream(engine, ["background", "sounding"], "test-00000000")
+    engine = engine_of(network, px, **options)
+    return NetworkStream(engine, ["background", "sounding"], "test-00000000")
 
 
 class Film:
@@ -51,7 +51,7 @@ class Film:
         period_ns: time between frames.
     """
 
-    def __init__(self, model: CCFormerStream, period_ns: int = 40_000_000, seed: int = 0) -> None:
+    def __init__(self, model: NetworkStream, period_ns: int = 40_000_000, seed: int = 0) -> None:
         self.model = model
         self.period_ns = period_ns
         self.seed = seed

@@ -11,9 +11,9 @@ from live_streams import Film, padded, small_network, stream_of
 from stream_avs.config import BackendName, Precision
 from stream_avs.engine.backends import prepare as prepare_module
 from stream_avs.engine.backends.export import export_onnx
-from stream_avs.engine.ccformer_engine import decide
 from stream_avs.engine.ccformer_examples import example_steps
-from stream_avs.engine.ccformer_plan import plan
+from stream_avs.engine.network_engine import decide
+from stream_avs.engine.stream_plan import plan
 from stream_avs.models.base import Stages
 from stream_avs.models.ccformer.config import Mode
 

@@ -9,13 +9,13 @@ from live_streams import small_network, stream_of
 
 from stream_avs.capture.media import Media
 from stream_avs.config import MediaConfig, Pace, RunConfig, WindowConfig
-from stream_avs.engine.ccformer_stream import CCFormerStream
+from stream_avs.engine.network_stream import NetworkStream
 from stream_avs.models.ccformer.config import Mode
 from stream_avs.pipeline import Pipeline, run_until_done
 from stream_avs.types import Event, MaskResult
 
 
-def play(clip: Path, model: CCFormerStream, window: WindowConfig) -> tuple[list[MaskResult], Pipeline]:
+def play(clip: Path, model: NetworkStream, window: WindowConfig) -> tuple[list[MaskResult], Pipeline]:
     """Every frame of the clip, as fast as it goes."""
     torch.set_num_threads(1)
     results: list[MaskResult] = []

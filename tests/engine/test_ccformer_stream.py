@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from live_streams import PX, Film, network_of, padded, small_network, stream_of
 
 from stream_avs.config import BackendName, ModelConfig, Precision
-from stream_avs.engine.ccformer_stream import CCFormerStream
+from stream_avs.engine.network_stream import NetworkStream
 from stream_avs.errors import ConfigError
 from stream_avs.models.base import Stages
 from stream_avs.models.ccformer.ccformer import CCFormer
@@ -34,7 +34,7 @@ def _quiet():
         yield
 
 
-def step(model: CCFormerStream, window, state) -> torch.Tensor:
+def step(model: NetworkStream, window, state) -> torch.Tensor:
     return model.output(window, state, Stages()).logits.clone()
 
 
@@ -155,8 +155,8 @@ def test_streams_in_any_batches_equal_each_stream_at_once(rounds: list[list[int]
             torch.testing.assert_close(torch.stack(masks), whole, **CLOSE)
 
 
-def plan_of(model: CCFormerStream, window, row):
-    from stream_avs.engine.ccformer_plan import plan
+def plan_of(model: NetworkStream, window, row):
+    from stream_avs.engine.stream_plan import plan
 
     return plan(window, row, model.frames, model.engine.causal, model._prepare, model._grow)
 
@@ -214,7 +214,7 @@ def test_streams_come_and_go_and_the_next_remembers_nothing() -> None:
 
 def test_more_streams_than_allowed_are_refused() -> None:
     network = small_network()
-    model = CCFormerStream(stream_of(network).engine, ["background", "x"], "t", max_streams=2)
+    model = NetworkStream(stream_of(network).engine, ["background", "x"], "t", max_streams=2)
     film = Film(model)
     states = [model.initial_state() for _ in range(3)]
     for state in states[:2]:

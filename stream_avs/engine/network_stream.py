@@ -1,4 +1,4 @@
-"""CCFormer as a `StreamModel`: any number of sessions, each at its own pace, share one engine.
+"""A trained network as a `StreamModel`: any number of sessions, each at its own pace, share one engine.
 
 Sessions call `step` from their own threads. Pictures and sounds are prepared there; what waits for
 the network goes through it together.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,15 +17,20 @@ from numpy.typing import NDArray
 
 from stream_avs.audio import mn_mel, vggish_mel
 from stream_avs.config import BackendName, ModelConfig
-from stream_avs.engine.ccformer_engine import CCFormerEngine, FrameInput, Output, Request
-from stream_avs.engine.ccformer_plan import StreamRow, plan
+from stream_avs.engine.ccformer_engine import CCFormerEngine
 from stream_avs.engine.combiner import Combiner
 from stream_avs.engine.frame_slots import FrameSlots
+from stream_avs.engine.network_engine import NetworkEngine
+from stream_avs.engine.requests import FrameInput, Output, Request
+from stream_avs.engine.stream_plan import StreamRow, plan
+from stream_avs.engine.window_engine import WindowEngine
 from stream_avs.errors import ConfigError
+from stream_avs.models.architectures import architecture_of
 from stream_avs.models.base import Decision, Stages
 from stream_avs.models.ccformer.ccformer import CCFormer
 from stream_avs.models.checkpoint import load_network
 from stream_avs.models.load import content_id
+from stream_avs.models.network import Network, StatelessNetwork
 from stream_avs.models.network_config import AudioEncoderName
 from stream_avs.models.preprocess import resize
 from stream_avs.models.threads import configure_threads
@@ -37,6 +43,9 @@ CACHE_BYTES = 4 << 30
 """Frames kept for windows with a spacing may take this much; beyond it they are kept less densely."""
 
 
+AnyEngine = NetworkEngine[Any, Any]
+
+
 class StreamState:
     """A stream's place in the engine, taken at its first step and given back when this goes away."""
 
@@ -44,7 +53,7 @@ class StreamState:
         self.row: StreamRow | None = None
 
 
-class CCFormerStream:
+class NetworkStream:
     """See `stream_avs.models.base.StreamModel`; `step` may be called by many threads, one per stream.
 
     Args:
@@ -57,7 +66,7 @@ class CCFormerStream:
 
     def __init__(
         self,
-        engine: CCFormerEngine,
+        engine: AnyEngine,
         labels: Sequence[str],
         model_id: str,
         *,
@@ -74,9 +83,7 @@ class CCFormerStream:
         self.sample_rate_hz = mn_mel.SAMPLE_RATE_HZ if self._hears_mn04 else vggish_mel.SAMPLE_RATE_HZ
         self._samples = MN04_SAMPLES if self._hears_mn04 else VGGISH_SAMPLES
         self.context_s = self._samples / self.sample_rate_hz
-        size = engine.network.sizes(self.input_px, self.input_px)[0]
-        upsample = engine.network.config.upsample
-        self.mask_shape = (size[0] * upsample, size[1] * upsample)
+        self.mask_shape = engine.mask_shape
         self._combiner: Combiner[Request, Output] = Combiner(engine.step, batch)
         self._max_streams = max_streams
         self._free = list(range(engine.rows - 1, -1, -1))
@@ -158,15 +165,24 @@ class CCFormerStream:
         return Decision(mask=mask, confidence=confidence, scores=scores, sounding_score=output.sounding)
 
 
+def engine_of(network: Network, input_px: int, **options: Any) -> AnyEngine:
+    """The engine a network runs in; `options` as for `NetworkEngine`."""
+    if isinstance(network, CCFormer):
+        return CCFormerEngine(network, input_px, **options)
+    if isinstance(network, StatelessNetwork):
+        return WindowEngine(network, input_px, **options)
+    raise TypeError(f"no engine for {type(network).__name__}")
+
+
 def stream_of(
-    network: CCFormer,
+    network: Network,
     labels: Sequence[str],
     model_id: str,
     config: ModelConfig,
     *,
     batch_sizes: Sequence[int] = (1,),
     device: str = "",
-) -> CCFormerStream:
+) -> NetworkStream:
     """Put a network behind a backend chosen by `config`.
 
     Raises:
@@ -175,7 +191,7 @@ def stream_of(
     configure_threads(config.threads)
     gpu = config.backend in (BackendName.CUDA, BackendName.TENSORRT)
     automatic = config.backend is BackendName.AUTO and torch.cuda.is_available()
-    engine = CCFormerEngine(
+    engine = engine_of(
         network,
         config.input_px or network.config.input_px,
         backend=config.backend,
@@ -185,27 +201,30 @@ def stream_of(
         threshold=config.threshold if config.threshold >= 0 else 0.5,
         device=device or ("cuda" if gpu or automatic else "cpu"),
     )
-    return CCFormerStream(engine, labels, model_id)
+    return NetworkStream(engine, labels, model_id)
 
 
-def load(config: ModelConfig) -> CCFormerStream:
-    """Build the preset `ccformer` from a checkpoint.
+def load(config: ModelConfig) -> NetworkStream:
+    """Build a preset named like an architecture from a checkpoint.
 
     Raises:
-        ConfigError: no checkpoint is named, or its network hears another length of audio.
+        ConfigError: no checkpoint is named, it is of another architecture, or hears another length of audio.
         WeightsError: it is missing, damaged or does not fit.
         StreamAvsError: the backend cannot run here.
     """
     if not config.weights:
         raise ConfigError(
-            "preset ccformer has no weights", "Give --model.weights FILE, from `stream-avs train`"
+            f"preset {config.preset} has no weights", "Give --model.weights FILE, from `stream-avs train`"
         )
     loaded = load_network(Path(config.weights).expanduser())
-    if not isinstance(loaded.network, CCFormer):
-        raise ConfigError(f"checkpoint {config.weights} holds no CCFormer", "Name its own preset")
-    stream = stream_of(
-        loaded.network, loaded.description.labels, f"ccformer-{content_id(loaded.sha256)}", config
-    )
+    found = architecture_of(loaded.network.config).name
+    if found != config.preset:
+        raise ConfigError(
+            f"checkpoint {config.weights} is of architecture {found}, not {config.preset}",
+            f"Give --model.preset {found}",
+        )
+    model_id = f"{found}-{content_id(loaded.sha256)}"
+    stream = stream_of(loaded.network, loaded.description.labels, model_id, config)
     if config.audio_context_s and abs(config.audio_context_s - stream.context_s) > 1e-9:
         raise ConfigError(
             f"setting model.audio_context_s is {config.audio_context_s}",

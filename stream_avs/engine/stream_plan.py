@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stream_avs.engine.ccformer_engine import FrameInput, Request
 from stream_avs.engine.frame_slots import FrameSlots
+from stream_avs.engine.requests import FrameInput, Request
 from stream_avs.types import Frame, Samples, Window
 
 PrepareFrame = Callable[[int, Frame, Samples], FrameInput]
@@ -30,7 +30,7 @@ class StreamRow:
         index: row in the buffers.
         frames: slots of kept frames.
         steps: slots of the queries that left each step.
-        heard: window mode: the audio row each slot was encoded with.
+        heard: unless causal: the audio row each slot was encoded with.
         encoded: frames encoded so far.
         masks: requests planned so far.
     """
@@ -52,7 +52,7 @@ def plan(
         window: frames and audio; its `spacing_ns` says how far apart frames that meet should be.
         row: of the stream.
         frames: of the network's windows.
-        causal: the network's mode.
+        causal: look back at the frames stepped before, not at those of the window.
         prepare: makes network inputs.
         grow: called when frames that are still of use would be lost.
     """
