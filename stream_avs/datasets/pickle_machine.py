@@ -8,8 +8,17 @@ from __future__ import annotations
 
 import io
 import pickletools
+import reprlib
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
+
+MAX_INSTRUCTIONS = 4096
+"""Of one pickle. A tensor takes under 100; each can make an object that is larger than itself."""
+MAX_CALLS = 16
+"""A tensor that wants gradients takes 5; each may copy all its values."""
+
+_shorten = reprlib.Repr()
+_shorten.maxlevel = 2
 
 
 class RefusedError(Exception):
@@ -85,17 +94,20 @@ def run(
         del stack[at:]
         return values
 
-    for opcode, arg, position in pickletools.genops(file):
+    calls = 0
+    for count, (opcode, arg, position) in enumerate(pickletools.genops(file), start=1):
         name = opcode.name
+        if count > MAX_INSTRUCTIONS:
+            raise RefusedError(f"more than {MAX_INSTRUCTIONS} instructions")
         if name in _CONSTANTS:
             stack.append(_CONSTANTS[name]())
         elif name in _LITERALS:
             stack.append(arg)
         elif name in _TUPLES:
-            count = _TUPLES[name]
-            if len(stack) < count:
+            size = _TUPLES[name]
+            if len(stack) < size:
                 raise IndexError("stack is empty")
-            stack[-count:] = [tuple(stack[-count:])]
+            stack[-size:] = [tuple(stack[-size:])]
         elif name == "TUPLE":
             stack.append(tuple(since_mark()))
         elif name in ("BINPUT", "LONG_BINPUT"):
@@ -124,6 +136,9 @@ def run(
             attribute, module = stack.pop(), stack.pop()
             stack.append(_look_up(names, f"{_expect(module, str)} {_expect(attribute, str)}"))
         elif name == "REDUCE":
+            calls += 1
+            if calls > MAX_CALLS:
+                raise RefusedError(f"more than {MAX_CALLS} calls")
             arguments, call = stack.pop(), stack.pop()
             stack.append(_expect(call, Call).function(*_expect(arguments, tuple)))
         elif name == "BUILD":
@@ -138,6 +153,11 @@ def run(
         elif name not in ("PROTO", "FRAME"):
             raise RefusedError(f"instruction {name} at byte {position}")
     raise ValueError("no STOP")
+
+
+def short(value: object) -> str:
+    """Write a value for a message; what a pickle nests may be endless when written out."""
+    return _shorten.repr(value)[:80]
 
 
 def _look_up(names: Mapping[str, Call | Name], name: str) -> Call | Name:

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from stream_avs.config import from_mapping
 from stream_avs.errors import ConfigError, WeightsError
+from stream_avs.json_input import JsonError, decode_json
 from stream_avs.models.architectures import DEFAULT, architecture, architecture_of
-from stream_avs.models.load import Weights, fill, read_weights
+from stream_avs.models.load import Weights, build_to_fit, fill, read_weights
 from stream_avs.models.network import Network
 from stream_avs.models.network_config import NetworkConfig
 
@@ -104,15 +105,22 @@ def load_network(path: Path) -> Loaded:
     """
     weights = read_weights(path)
     description = read_description(path)
-    network = architecture_of(description.config).build(description.config)
-    fill_network(network, weights, path)
+    config = description.config
+    inside = network_part(weights)
+    network = build_to_fit(lambda: architecture_of(config).build(config), config, inside, str(path))
+    fill(network, inside, str(path))
     return Loaded(network=network.eval(), description=description, sha256=weights.sha256)
 
 
 def fill_network(network: Network, weights: Weights, path: Path) -> None:
     """Copy the network's tensors of a checkpoint into `network`; see `load_network` for the errors."""
+    fill(network, network_part(weights), str(path))
+
+
+def network_part(weights: Weights) -> Mapping[str, Tensor]:
+    """The network's tensors of a checkpoint of either kind."""
     inside = {k.removeprefix(NETWORK): t for k, t in weights.tensors.items() if k.startswith(NETWORK)}
-    fill(network, inside or weights.tensors, str(path))
+    return inside or weights.tensors
 
 
 def read_description(path: Path) -> Description:
@@ -121,7 +129,12 @@ def read_description(path: Path) -> Description:
     Raises:
         WeightsError: missing, damaged, or no checkpoint of a format known here.
     """
-    content = _json(read_metadata(path), _KEY, path)
+    return description_of(read_metadata(path), path)
+
+
+def description_of(metadata: Mapping[str, str], path: Path) -> Description:
+    """What the metadata of the checkpoint `path` says; see `read_description`."""
+    content = _json(metadata, _KEY, path)
     if content.get("format") != _FORMAT:
         raise WeightsError(
             f"checkpoint {path} has format {content.get('format')!r}, this version reads {_FORMAT}",
@@ -129,19 +142,19 @@ def read_description(path: Path) -> Description:
         )
     try:
         # files from before there was a second architecture name none
-        kind = architecture(content.get("architecture", DEFAULT)).config
+        kind = architecture(str(content.get("architecture", DEFAULT))).config
         config = from_mapping(content.get("config"), kind)
     except ConfigError as error:
         raise WeightsError(
             f"checkpoint {path}: its config does not fit: {error.what}", error.next_step
         ) from None
-    labels = tuple(str(label) for label in content.get("labels", ()))
-    if len(labels) != max(config.classes, 2):
+    labels, about = content.get("labels"), content.get("about", {})
+    if not isinstance(labels, list) or not isinstance(about, dict) or len(labels) != max(config.classes, 2):
+        found = len(labels) if isinstance(labels, list) else "no"
         raise WeightsError(
-            f"checkpoint {path} has {len(labels)} labels for {config.classes} classes",
-            "Train or fetch it again",
+            f"checkpoint {path} has {found} labels for {config.classes} classes", "Train or fetch it again"
         )
-    return Description(config=config, labels=labels, about=dict(content.get("about", {})))
+    return Description(config=config, labels=tuple(map(str, labels)), about=about)
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -163,13 +176,13 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 def _json(metadata: Mapping[str, str], key: str, path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(metadata[key])
+        content = decode_json(metadata[key])
     except KeyError:
         raise WeightsError(
             f"{path} is no checkpoint of a network: its metadata has no {key!r}",
             "Give a file that `stream-avs train` wrote",
         ) from None
-    except json.JSONDecodeError as error:
+    except JsonError as error:
         raise WeightsError(
             f"checkpoint {path}: metadata {key!r} is damaged: {error}", "Get it again"
         ) from None

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from stream_avs.config import from_mapping
 from stream_avs.errors import ConfigError, WeightsError
+from stream_avs.json_input import decode_json
 from stream_avs.models.checkpoint import (
     NETWORK,
     describe,
@@ -156,8 +157,8 @@ def read_state(path: Path) -> TrainingState:
         )
     try:
         config = train_config(read_description(path).about["training"])
-        progress = from_mapping(json.loads(metadata[_KEY]), Progress)
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        progress = from_mapping(decode_json(metadata[_KEY]), Progress)
+    except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"training state {path} is damaged: {error}", "Start the run again") from None
     except ConfigError as error:
         raise WeightsError(f"training state {path}: {error.what}", error.next_step) from None

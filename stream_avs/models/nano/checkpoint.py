@@ -7,22 +7,27 @@ validation data, the class ids, and what a person should know.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import safetensors.torch
+from msgspec import Meta
 
 from stream_avs.config import from_mapping, require
 from stream_avs.errors import ConfigError, WeightsError
+from stream_avs.json_input import decode_json
 from stream_avs.models.checkpoint import network_tensors, read_metadata, write_tensors
-from stream_avs.models.load import fill, read_weights
+from stream_avs.models.load import build_to_fit, fill, read_weights
 from stream_avs.models.nano.config import NanoConfig
-from stream_avs.models.nano.network import Nano
+from stream_avs.models.nano.network import PERSON, Nano
 from stream_avs.models.nano.objects import ObjectRule
 
 _KEY = "stream_avs.nano"
 _FORMAT = 1
+MAX_ID = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,16 @@ class Thresholds:
     def objects(self) -> ObjectRule:
         """Which objects stay."""
         return ObjectRule(least=self.least, gap=self.gap, smallest=self.smallest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NanoDescription:
+    """What the metadata says: dimensions, thresholds, VOC ids of the classes, facts for people."""
+
+    config: NanoConfig
+    thresholds: Thresholds
+    ids: list[int]
+    about: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,22 +103,33 @@ def load_nano(path: Path) -> NanoFile:
         WeightsError: missing, damaged, or not a nano file that fits.
     """
     weights = read_weights(path)
+    found = nano_description_of(read_metadata(path), path)
+    network = build_to_fit(lambda: Nano(found.config, found.ids), found.config, weights.tensors, str(path))
+    fill(network, weights.tensors, str(path))
+    return NanoFile(
+        network=network.eval(), thresholds=found.thresholds, sha256=weights.sha256, about=found.about
+    )
+
+
+def nano_description_of(metadata: Mapping[str, str], path: Path) -> NanoDescription:
+    """What the metadata of the file `path` says; see `load_nano`."""
     try:
-        content = json.loads(read_metadata(path)[_KEY])
+        content = decode_json(metadata[_KEY])
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']}")
-        config = from_mapping(content["config"], NanoConfig)
-        thresholds = from_mapping(content["thresholds"], Thresholds)
-        ids = [int(i) for i in content["ids"]]
-    except (KeyError, ValueError, TypeError, ConfigError) as error:
+        ids = msgspec.convert(content["ids"], list[Annotated[int, Meta(ge=1, le=MAX_ID)]])
+        if PERSON not in ids:
+            raise ValueError(f"ids {ids} are without {PERSON}")
+        return NanoDescription(
+            config=from_mapping(content["config"], NanoConfig),
+            thresholds=from_mapping(content["thresholds"], Thresholds),
+            ids=ids,
+            about=dict(content.get("about", {})),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError, ConfigError) as error:
         raise WeightsError(
             f"{path} is not a nano file ({error})", "Install again, or train it again"
         ) from None
-    network = Nano(config, ids)
-    fill(network, weights.tensors, str(path))
-    return NanoFile(
-        network=network.eval(), thresholds=thresholds, sha256=weights.sha256, about=content.get("about", {})
-    )
 
 
 def size_of(path: Path) -> int:
