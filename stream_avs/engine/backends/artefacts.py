@@ -1,12 +1,10 @@
-"""Compiled artefacts on disk, found again by the content they were made from."""
+"""Compiled artefacts of a step, found again by the content they were made from."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-import os
-import shutil
-import tempfile
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,16 +13,13 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
 from stream_avs.engine.backends.base import Step
+from stream_avs.engine.backends.cache import keep
 
-DEFAULT_CACHE = Path("~/.cache/stream_avs/engines")
-_COMPLETE = "complete"
+_LOGGER = logging.getLogger("stream_avs.engine")
 
 
 def artefact(cache: Path, step: Step, recipe: str, make: Callable[[Path], None]) -> Path:
-    """Return the folder of an artefact; make it if it is not there yet.
-
-    A folder appears under its name only when it is whole, so that a killed build leaves nothing
-    that would be believed, and two processes may build the same at once.
+    """Return the folder of an artefact; make it if it is not there yet, see `cache.keep`.
 
     Args:
         cache: where all artefacts lie.
@@ -35,24 +30,13 @@ def artefact(cache: Path, step: Step, recipe: str, make: Callable[[Path], None])
     Raises:
         OSError: the folder cannot be written.
     """
-    target = cache.expanduser() / f"{recipe}-{content_hash(step, recipe)}"
-    if (target / _COMPLETE).is_file():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
-    try:
-        make(building)
-        (building / _COMPLETE).touch()
-        if target.exists() and not (target / _COMPLETE).is_file():
-            shutil.rmtree(target)
-        try:
-            os.rename(building, target)
-        except OSError:
-            if not (target / _COMPLETE).is_file():  # else another process was first, with the same
-                raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return target
+
+    def told(folder: Path) -> None:
+        # a person waits for this
+        _LOGGER.warning("compiling the %s (%s), once for these weights on this machine", step.name, recipe)
+        make(folder)
+
+    return keep(cache, f"{recipe}-{content_hash(step, recipe)}", told)
 
 
 def content_hash(step: Step, recipe: str) -> str:

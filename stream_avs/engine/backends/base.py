@@ -50,10 +50,12 @@ class Step:
         module: in evaluation mode, in float32, on the device it will run on.
         example: arguments as pytrees of tensors; real values, since they serve as the fixed input of
             the check against eager.
+        name: what it does, for people.
     """
 
     module: nn.Module
     example: tuple[object, ...]
+    name: str = "network"
 
     @property
     def device(self) -> torch.device:

@@ -1,9 +1,10 @@
-"""OpenVINO on the CPU, from the exported step; no copies between torch and OpenVINO."""
+"""OpenVINO on the CPU; no copies between torch and OpenVINO."""
 
 from __future__ import annotations
 
 import importlib.util
 import itertools
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from stream_avs.config import Precision
 from stream_avs.engine.backends.artefacts import artefact
 from stream_avs.engine.backends.base import FlatProgram, Settings, Step
 from stream_avs.engine.backends.eager import cpu_has_bf16
-from stream_avs.engine.backends.export import FlatModule, export_flat
+from stream_avs.engine.backends.export import FlatModule
 from stream_avs.errors import ConfigError, StreamAvsError, missing_package
 
 _HINTS = {Precision.F32: "f32", Precision.BF16: "bf16", Precision.F16: "f16"}
@@ -41,13 +42,16 @@ class OpenVino:
         import openvino as ov
 
         core = ov.Core()
-        version = ov.__version__.split("-")[0]
+        options = {}
         if settings.cache is None:
             model = _convert(step)
         else:
+            version = ov.__version__.split("-")[0]
             path = artefact(settings.cache, step, f"openvino-{version}", lambda folder: _save(step, folder))
             model = core.read_model(path / "step.xml")
+            options["CACHE_DIR"] = str(path)  # what it compiles to lies beside it
         compiled = core.compile_model(model, "CPU", {
+            **options,
             "INFERENCE_PRECISION_HINT": _HINTS[settings.precision],
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
@@ -76,11 +80,15 @@ def _save(step: Step, folder: Path) -> None:
 
 
 def _convert(step: Step) -> Any:
+    """Let OpenVINO follow the step once on its example: half the time of `torch.export`, same result."""
     import openvino as ov
 
-    model = ov.convert_model(export_flat(step))
     leaves = FlatModule.leaves(step)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that shapes are fixed; they are meant to be
+        model = ov.convert_model(
+            FlatModule.of(step), example_input=tuple(leaves), input=[list(x.shape) for x in leaves]
+        )
     if len(model.inputs) != len(leaves):
         raise ValueError(f"the step has {len(leaves)} inputs, OpenVINO kept {len(model.inputs)}")
-    model.reshape({i: list(x.shape) for i, x in enumerate(leaves)})
     return model

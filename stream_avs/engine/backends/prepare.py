@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
 from stream_avs.config import BackendName, Precision
-from stream_avs.engine.backends.artefacts import DEFAULT_CACHE
 from stream_avs.engine.backends.base import Backend, BackendError, Program, Settings, Step
+from stream_avs.engine.backends.cache import DEFAULT_CACHE
 from stream_avs.engine.backends.cuda import Cuda
 from stream_avs.engine.backends.eager import Eager
 from stream_avs.engine.backends.openvino import OpenVino
