@@ -63,7 +63,7 @@ class Guard:
 
     def check_host(self, request: web.Request) -> None:
         """Refuse names that lead here but are not ours: a foreign page's way around its origin."""
-        name = urlsplit(f"//{request.host}").hostname or ""
+        name = host_of(request.host)
         if not self._config.insecure and not is_loopback(name):
             raise self._forbid(f"host {name[:60]!r}", "this host is not served")
 
@@ -78,7 +78,7 @@ class Guard:
             raise web.HTTPTooManyRequests(text="too many requests", headers=HEADERS)
         self.check_host(request)
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.host:
+        if origin is not None and authority_of(origin) != request.host:
             raise self._forbid(f"page of origin {origin[:60]!r}", "only the page served here may connect")
         if not is_token(self._token, request.query.get("token", "")):
             raise self._forbid("a page without the token", "open the address with the token")
@@ -129,6 +129,22 @@ class _Turned(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if isinstance(transport, asyncio.WriteTransport):
             transport.abort()
+
+
+def host_of(authority: str) -> str:
+    """Name or address in "host:port", "" if there is none."""
+    try:
+        return urlsplit(f"//{authority}").hostname or ""
+    except ValueError:  # brackets that enclose no address
+        return ""
+
+
+def authority_of(origin: str) -> str:
+    """The "host:port" of a page's origin, "" if there is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def is_loopback(host: str) -> bool:

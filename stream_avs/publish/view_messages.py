@@ -1,4 +1,4 @@
-"""Messages for the page: laid out as WIRE.md's profile "latest", with topics of their own.
+"""Messages for the page, laid out as WIRE.md's profile "latest" with topics of their own; and its requests.
 
 topic, zero byte, u32 little-endian header length, msgpack header with `payload_bytes`, payloads.
 """
@@ -11,11 +11,35 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from stream_avs.errors import missing_package
+from stream_avs.errors import WireError, missing_package
 from stream_avs.publish.sound_strip import BANDS, COLUMN_S, Columns
 from stream_avs.types import NS_PER_S, Image
 
 VERSION = 1
+MAX_REQUEST_BYTES = 256
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """All a page may ask for, as JSON text."""
+
+    pause: bool
+
+
+_requests = msgspec.json.Decoder(Request)
+
+
+def decode_request(text: str | bytes) -> Request:
+    """Read a request of a page; allocates nothing that grows with it but the error's text.
+
+    Raises:
+        WireError: too large, or not such a request.
+    """
+    if len(text) > MAX_REQUEST_BYTES:
+        raise WireError(f"request of a page has {len(text)} characters, the limit is {MAX_REQUEST_BYTES}")
+    try:
+        return _requests.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise WireError(f"request of a page is not understood: {error}") from None
 
 
 def pack(topic: str, header: dict[str, Any], payload: bytes = b"") -> bytes:

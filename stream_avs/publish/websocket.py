@@ -14,10 +14,8 @@ from importlib.resources import files
 from types import TracebackType
 from typing import Any
 
-import msgspec
-
 from stream_avs.clock import monotonic_ns
-from stream_avs.errors import PublishError, StreamAvsError, missing_package
+from stream_avs.errors import PublishError, StreamAvsError, WireError, missing_package
 from stream_avs.ledger import Ledger
 from stream_avs.publish import wire
 from stream_avs.publish.palette import PALETTE
@@ -25,7 +23,13 @@ from stream_avs.publish.sound_strip import SoundStrip
 from stream_avs.publish.view_config import ViewConfig
 from stream_avs.publish.view_feed import ViewFeed
 from stream_avs.publish.view_guard import HEADERS, Guard, is_loopback
-from stream_avs.publish.view_messages import picture_message, sound_message, status_message
+from stream_avs.publish.view_messages import (
+    MAX_REQUEST_BYTES,
+    decode_request,
+    picture_message,
+    sound_message,
+    status_message,
+)
 from stream_avs.publish.view_token import make_token
 from stream_avs.publish.viewer import Viewer
 from stream_avs.types import Event, MaskResult, SourceState
@@ -47,13 +51,6 @@ PAGE = {
 STATUS_S = 1.0
 PICTURE_ALONE_S = 0.5
 """A picture is sent without a mask if no mask has come for so long."""
-MAX_REQUEST_BYTES = 256
-
-
-class Request(msgspec.Struct, forbid_unknown_fields=True):
-    """All a page may ask for, as JSON text."""
-
-    pause: bool
 
 
 class ViewServer:
@@ -305,10 +302,10 @@ class ViewServer:
                 return
             try:
                 if message.type is not WSMsgType.TEXT:
-                    raise msgspec.ValidationError("binary")
-                viewer.paused = msgspec.json.decode(message.data, type=Request).pause
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                self._refuse(f"request of a page: {error}")
+                    raise WireError("request of a page is binary")
+                viewer.paused = decode_request(message.data).pause
+            except WireError as error:
+                self._refuse(str(error))
                 await viewer.socket.close(code=1008, message=b"request not understood")
 
     def _refuse(self, what: str) -> None:
