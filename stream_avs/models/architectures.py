@@ -31,6 +31,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stream_avs.errors import ConfigError, nearest
+from stream_avs.models.avsac.config import PRESETS as AVSAC_PRESETS
+from stream_avs.models.avsac.config import AvsacConfig
 from stream_avs.models.c3n.config import PRESETS as C3N_PRESETS
 from stream_avs.models.c3n.config import C3NConfig
 from stream_avs.models.ccformer.config import PRESETS as CCFORMER_PRESETS
@@ -114,6 +116,17 @@ ARCHITECTURES: dict[str, Architecture] = {
             # published: 0.5 times the sum over batches of 20 frames; the paper leaves it out for S4
             loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, match=10.0),
             semantic_loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, match=10.0),
+        ),
+        Architecture(
+            name="avsac",
+            title="AVSAC",
+            summary="two towers, sight led by sound and sound by sight, bridged at every layer",
+            config=AvsacConfig,
+            presets=AVSAC_PRESETS,
+            network="stream_avs.models.avsac.network:Avsac",
+            # dice and mix as in AVSegFormer; the paper's weight of AVFS is not known here
+            loss=LossConfig(contrast=0.0, mix=0.1, avfs=0.1),
+            semantic_loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, mix=0.1, avfs=0.1),
         ),
         Architecture(
             name="c3n",

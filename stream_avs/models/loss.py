@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -50,6 +52,7 @@ class Losses:
         match: see `LossConfig`.
         avfs: see `LossConfig`.
         classify: see `LossConfig`.
+        mix: see `LossConfig`.
     """
 
     total: Tensor
@@ -60,6 +63,7 @@ class Losses:
     match: Tensor
     avfs: Tensor
     classify: Tensor
+    mix: Tensor
 
 
 def dice_loss(probability: Tensor, target: Tensor) -> Tensor:
@@ -89,41 +93,47 @@ def total_loss(output: NetworkOutput, targets: Targets, config: LossConfig) -> L
         targets: on the same device.
         config: weights.
     """
-    zero = output.sounding.new_zeros((), dtype=torch.float32)
     labelled = targets.labelled & targets.valid
-    dice = cross_entropy = contrast = sounding = match = avfs = classify = zero
+    terms: dict[str, Tensor] = {}
     if bool(labelled.any()):
-        masks = targets.masks[labelled]  # [F, H, W]
-        for layer in output.masks:
-            logits = _resized(layer[labelled].float(), masks)
-            if config.dice:
-                dice = dice + dice_loss(sounding_probability(logits), (masks > 0).float()).mean()
-            if config.cross_entropy:
-                cross_entropy = cross_entropy + _cross_entropy(logits, masks)
-        if config.sounding:
-            sounds = (masks > 0).flatten(1).any(1).float()
-            sounding = F.binary_cross_entropy_with_logits(output.sounding[labelled].float(), sounds)
+        terms |= _mask_terms(output, targets.masks[labelled], labelled, config)
     if config.contrast and output.contrast is not None:
-        contrast = contrastive_loss(*output.contrast, valid=targets.valid)
+        terms["contrast"] = contrastive_loss(*output.contrast, valid=targets.valid)
     if config.match and output.paired:
-        match = matching_loss(output.paired, output.masks[-1], targets.valid)
+        terms["match"] = matching_loss(output.paired, output.masks[-1], targets.valid)
     if config.avfs and output.paired:
-        avfs = synchrony_loss(output.paired, targets.valid)
+        terms["avfs"] = synchrony_loss(output.paired, targets.valid)
     if config.classify and output.classified and targets.present is not None and targets.present.shape[-1]:
-        classify = classification_loss(output.classified, targets.present, labelled)
-    total = (
-        config.dice * dice
-        + config.cross_entropy * cross_entropy
-        + config.contrast * contrast
-        + config.sounding * sounding
-        + config.match * match
-        + config.avfs * avfs
-        + config.classify * classify
-    )
-    return Losses(
-        total=total, dice=dice, cross_entropy=cross_entropy, contrast=contrast, sounding=sounding,
-        match=match, avfs=avfs, classify=classify,
-    )  # fmt: skip
+        terms["classify"] = classification_loss(output.classified, targets.present, labelled)
+    total = zero = output.sounding.new_zeros((), dtype=torch.float32)
+    for name, term in terms.items():
+        total = total + getattr(config, name) * term
+    names = (field.name for field in dataclasses.fields(config))
+    return Losses(total=total, **{name: terms.get(name, zero) for name in names})
+
+
+def _mask_terms(
+    output: NetworkOutput, masks: Tensor, labelled: Tensor, config: LossConfig
+) -> dict[str, Tensor]:
+    """Terms that need a mask; `masks` [F, H, W] are those of the labelled frames."""
+    sounds = (masks > 0).float()
+    logits = [_resized(layer[labelled].float(), masks) for layer in output.masks]
+    terms = {}
+    if config.dice:
+        terms["dice"] = _total(dice_loss(sounding_probability(x), sounds).mean() for x in logits)
+    if config.cross_entropy:
+        terms["cross_entropy"] = _total(_cross_entropy(x, masks) for x in logits)
+    if config.mix and output.mixed is not None:
+        mixed = _resized(output.mixed[labelled].float()[:, None], masks)[:, 0]
+        terms["mix"] = dice_loss(mixed.sigmoid(), sounds).mean()
+    if config.sounding:
+        anything = sounds.flatten(1).amax(1)
+        terms["sounding"] = F.binary_cross_entropy_with_logits(output.sounding[labelled].float(), anything)
+    return terms
+
+
+def _total(terms: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(terms)).sum()
 
 
 def _cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:

@@ -24,10 +24,11 @@ class LossConfig:
     """TPAVI's audio-visual matching: maps averaged over the predicted mask, against the sound."""
     avfs: float = 0.0
     """AVSAC's audio-visual frame-wise synchrony: each frame's visual tokens against its sound."""
-
     classify: float = 0.0
     """C3N's classifiers of what is seen and heard, where they learn: cross-entropy with the classes in the
     mask; nothing where the data set names none (S4, MS3)."""
+    mix: float = 0.0
+    """AVSegFormer's mix loss: dice on the channel mean of the mask feature; for networks with one."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

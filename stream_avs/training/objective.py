@@ -12,7 +12,7 @@ from stream_avs.models.loss_config import LossConfig
 from stream_avs.models.network import Network, NetworkOutput
 from stream_avs.training.batch import Batch
 
-LABELLED = ("dice", "cross_entropy", "sounding", "classify")
+LABELLED = ("dice", "cross_entropy", "sounding", "classify", "mix")
 """Terms that are means over the labelled frames."""
 VALID = ("contrast", "match", "avfs")
 """Terms that are means over all frames that are no padding."""

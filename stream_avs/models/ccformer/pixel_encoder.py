@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from stream_avs.models.attention import FeedForward, Residual
-from stream_avs.models.ccformer.config import CCFormerConfig
 from stream_avs.models.ccformer.position import cell_centres
 from stream_avs.models.deformable_attention import DeformableAttention, Size
+
+
+class EncoderDimensions(Protocol):
+    """What a network's configuration says about its Transformer encoder."""
+
+    @property
+    def d(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
+    @property
+    def ffn(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def points(self) -> int: ...
+    @property
+    def encoder_layers(self) -> int: ...
 
 
 class EncoderLayer(nn.Module):
     """Deformable self-attention and feed-forward network; 1,257,504 parameters with 3 levels."""
 
-    def __init__(self, config: CCFormerConfig, levels: int) -> None:
+    def __init__(self, config: EncoderDimensions, levels: int) -> None:
         super().__init__()
         d, dropout = config.d, config.dropout
         self.attention = DeformableAttention(d, config.heads, levels, config.points)
@@ -38,7 +55,7 @@ class TransformerEncoder(nn.Module):
         levels: number of scales.
     """
 
-    def __init__(self, config: CCFormerConfig, levels: int) -> None:
+    def __init__(self, config: EncoderDimensions, levels: int) -> None:
         super().__init__()
         self.level = nn.Parameter(torch.randn(levels, config.d))
         self.layers = nn.ModuleList(EncoderLayer(config, levels) for _ in range(config.encoder_layers))

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 
 from stream_avs.models.attention import FeedForward, MultiHeadAttention, Residual
-from stream_avs.models.ccformer.config import CCFormerConfig, QueryGenerator
+from stream_avs.models.ccformer.config import QueryGenerator
+
+
+class GeneratorDimensions(Protocol):
+    """What a network's configuration says about its query generator."""
+
+    @property
+    def d(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def queries(self) -> int: ...
+    @property
+    def query_generator(self) -> QueryGenerator: ...
+    @property
+    def generator_layers(self) -> int: ...
+    @property
+    def generator_ffn(self) -> int: ...
 
 
 class GeneratorLayer(nn.Module):
@@ -16,7 +37,7 @@ class GeneratorLayer(nn.Module):
     key: it adds a projection of the audio, and its query and key projections get no gradient.
     """
 
-    def __init__(self, config: CCFormerConfig) -> None:
+    def __init__(self, config: GeneratorDimensions) -> None:
         super().__init__()
         d, dropout = config.d, config.dropout
         self.self_attention = MultiHeadAttention(d, config.heads, dropout=dropout, bias=False)
@@ -36,7 +57,7 @@ class GeneratorLayer(nn.Module):
 class IntraFrameQueries(nn.Module):
     """Make each frame's intra-frame queries: the generator's output plus learnable queries."""
 
-    def __init__(self, config: CCFormerConfig) -> None:
+    def __init__(self, config: GeneratorDimensions) -> None:
         super().__init__()
         self.kind = config.query_generator
         self.learnable = nn.Parameter(torch.randn(config.queries, config.d))
