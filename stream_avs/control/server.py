@@ -33,7 +33,7 @@ from stream_avs.publish import curve
 from stream_avs.publish.address import check_bind
 from stream_avs.publish.key_files import MAKE_KEYS
 from stream_avs.publish.rate_limit import RateLimit
-from stream_avs.publish.zeromq import bind_error
+from stream_avs.publish.xpub import bind_error
 from stream_avs.types import Event
 
 POLL_MS = 100

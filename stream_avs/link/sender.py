@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import zmq
-from zmq.auth.thread import ThreadAuthenticator
 
 from stream_avs.clock import MonotonicClock, monotonic_ns
 from stream_avs.errors import StreamAvsError
@@ -30,7 +29,7 @@ from stream_avs.link.payload import Bytes, encode_audio, encode_frame
 from stream_avs.link.settings import LinkConfig
 from stream_avs.publish import curve
 from stream_avs.publish.address import check_bind
-from stream_avs.publish.zeromq import bind_error
+from stream_avs.publish.xpub import XpubSocket
 from stream_avs.types import NS_PER_S, AudioBlock, Event, Image, SourceState, StampSource
 
 MAX_WAITING_FRAMES = 2
@@ -72,7 +71,6 @@ class MediaSender:
         self._ledger = ledger if ledger is not None else Ledger()
         self._clock = clock
         self._topics = {kind: f"{kind}/{stream}\0".encode() for kind in ("frame", "audio")}
-        self._subscriptions: dict[bytes, int] = {}
         self._session, self._host = uuid.uuid4().hex, host_id()
         self._epoch, self._epoch_reason, self._audio_ended = 0, "start", False
         self._seq = 0
@@ -80,14 +78,8 @@ class MediaSender:
         self._frames: deque[Job] = deque()
         self._blocks: deque[Job] = deque()
         self._stopping = False
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._authenticator: ThreadAuthenticator | None = None
-        try:
-            self._socket = self._bind()
-        except BaseException:
-            self._close_context()
-            raise
-        self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._socket = self._bind()
+        self.address = self._socket.address
         """The address bound, with the port that was free if `*` was asked for."""
         self.subscribers = 0
         """Connections that asked for frames."""
@@ -170,8 +162,7 @@ class MediaSender:
                 return
             self._stopping = True
             self._changed.notify()
-        self._thread.join(2 * LINGER_MS / 1000)
-        self._close_context()
+        self._thread.join(4 * LINGER_MS / 1000)
 
     def __enter__(self) -> MediaSender:
         return self
@@ -225,70 +216,43 @@ class MediaSender:
                 done = self._stopping and not jobs
             self._read_subscriptions()
             for kind, job in jobs:
-                if self._wanted(kind):
+                if self._socket.wants(self._topics[kind]):
                     self._send(kind, job)
             if done:
                 break
-        self._socket.close(linger=LINGER_MS)
+        self._socket.close(LINGER_MS)
 
     def _send(self, kind: str, job: Job) -> None:
         try:
             message = job()
             if message is not None:
                 header, data = message
-                self._socket.send_multipart([self._topics[kind], encode_header(header), data], zmq.NOBLOCK)
+                self._socket.send([self._topics[kind], encode_header(header), data])
         except (zmq.ZMQError, StreamAvsError) as error:
             self._ledger.record(Event.PUBLISH_DROP, self._clock(), str(error))
 
-    def _wanted(self, kind: str) -> bool:
-        return any(self._topics[kind].startswith(prefix) for prefix in self._subscriptions)
-
     def _read_subscriptions(self) -> None:
-        for _ in range(1000):
-            try:
-                data = self._socket.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                break
-            prefix = data[1:]
-            if data[:1] not in (b"\0", b"\1") or not any(t.startswith(prefix) for t in self._topics.values()):
-                continue
-            count = self._subscriptions.get(prefix, 0) + (1 if data[0] else -1)
-            if count > 0:
-                self._subscriptions[prefix] = count
-            else:
-                self._subscriptions.pop(prefix, None)
-        frames = self._topics["frame"]
-        self.subscribers = sum(n for prefix, n in self._subscriptions.items() if frames.startswith(prefix))
+        try:
+            self._socket.read()
+        except (zmq.ZMQError, StreamAvsError) as error:
+            self._ledger.record(Event.PUBLISH_DROP, self._clock(), str(error))
+        self.subscribers = self._socket.count(self._topics["frame"])
 
-    def _bind(self) -> zmq.Socket[bytes]:
+    def _bind(self) -> XpubSocket:
         config = self._config
         server = curve.server_of(config.key, config.clients, "--link")
         address = check_bind(
             config.address, insecure=config.insecure, secured=server is not None,
             option="link", what="what camera and microphone pick up",
         )  # fmt: skip
-        socket: zmq.Socket[bytes] = self._context.socket(zmq.XPUB)
-        options = {
-            zmq.SNDHWM: config.queue, zmq.SNDBUF: SEND_BUFFER_BYTES, zmq.LINGER: LINGER_MS,
-            zmq.XPUB_VERBOSER: 1, zmq.MAXMSGSIZE: 1024, zmq.HEARTBEAT_IVL: 1000,
-            zmq.HEARTBEAT_TIMEOUT: 3000, zmq.IPV6: int(address.is_ipv6),
-        }  # fmt: skip
-        for option, value in options.items():
-            socket.setsockopt(option, value)
-        if server is not None:
-            self._authenticator = server.guard(self._context, socket, self._refused)
-        try:
-            socket.bind(address.text)
-        except zmq.ZMQError as error:
-            socket.close(linger=0)
-            raise bind_error(address.text, error) from None
-        return socket
+        options: dict[int, int] = {
+            zmq.SNDHWM: config.queue,
+            zmq.SNDBUF: SEND_BUFFER_BYTES,
+            zmq.LINGER: LINGER_MS,
+        }
+        return XpubSocket(
+            address, self._topics.values(), server=server, refused=self._refused, options=options
+        )
 
     def _refused(self, what: str) -> None:
         self._ledger.record(Event.REFUSED, self._clock(), what)
-
-    def _close_context(self) -> None:
-        authenticator, self._authenticator = self._authenticator, None
-        if authenticator is not None:
-            authenticator.stop()
-        self._context.destroy(linger=LINGER_MS)
