@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stream_avs.capture.open_source import make_source
-from stream_avs.config import CameraConfig, MediaConfig, MicrophoneConfig, RunConfig, SyntheticConfig, require
+from stream_avs.config import (
+    CameraConfig,
+    MediaConfig,
+    MicrophoneConfig,
+    ReconnectConfig,
+    RunConfig,
+    SyntheticConfig,
+    require,
+)
 from stream_avs.ledger import Ledger
 from stream_avs.link.sender import MediaSender
 from stream_avs.link.settings import LinkConfig
@@ -29,6 +37,7 @@ class CaptureNode:
     microphone: MicrophoneConfig = field(default_factory=MicrophoneConfig)
     media: MediaConfig = field(default_factory=MediaConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    reconnect: ReconnectConfig = field(default_factory=ReconnectConfig)
 
     def __post_init__(self) -> None:
         require(self.duration_s >= 0, "duration_s", self.duration_s, "0 or more seconds")
@@ -38,7 +47,7 @@ class CaptureNode:
         """The same as a `RunConfig`, for `make_source`."""
         return RunConfig(
             source=self.source, name=self.name, camera=self.camera, microphone=self.microphone,
-            media=self.media, synthetic=self.synthetic,
+            media=self.media, synthetic=self.synthetic, reconnect=self.reconnect,
         )  # fmt: skip
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 from stream_avs.capture.base import Source
 from stream_avs.capture.open_source import make_source
 from stream_avs.config import PublishConfig, RunConfig
 from stream_avs.control.session_socket import ControlSocket
 from stream_avs.control.settings import ControlConfig
+from stream_avs.engine.load import load_models
 from stream_avs.ledger import Ledger
 from stream_avs.link.receiver import ZmqSource
 from stream_avs.link.settings import LinkConfig
 from stream_avs.models.base import AnyModel
-from stream_avs.models.registry import load_model
 from stream_avs.pipeline import Pipeline
 from stream_avs.publish.zeromq import Publisher
-from stream_avs.ros2.segmenter import load_small
 
 from .running import Say, run_until, stop_on_signals
 
@@ -43,7 +43,7 @@ class SegmenterNode(RunConfig):
 def source_of(config: SegmenterNode) -> Source:
     """The source that `config` names; see `make_source` and `ZmqSource` for the errors."""
     if config.source == LINK:
-        return ZmqSource(config.link, config.name)
+        return ZmqSource(config.link, config.name, reconnect=config.reconnect)
     return make_source(config)
 
 
@@ -63,10 +63,10 @@ def run_zmq(config: SegmenterNode, say: Say, model: AnyModel | None = None) -> N
     source = source_of(config)
     control = ControlSocket(config.control, config)
     with ExitStack() as stack, Publisher(config.publish, config.name, ledger) as publisher:
-        small_model = load_small(config, load_model) if model is None else None
-        model = model if model is not None else load_model(config.model)
+        load = partial(load_models, config) if model is None else None
+        models = load() if load is not None else (model, model)
         listeners = (publisher.publish,)
-        with Pipeline(config, source, model, listeners, control.tap, ledger, small_model) as pipeline:
+        with Pipeline(config, source, models[0], listeners, control.tap, ledger, models[1], load) as pipeline:
             control.open(pipeline, ledger, stack)
             info = pipeline.start()
             say(f"masks of {info.name} on {publisher.address}, stream {config.name}; Ctrl-C ends")

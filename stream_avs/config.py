@@ -297,7 +297,7 @@ class BackoffConfig:
         name = self.section
         require(0.01 <= self.first_s <= 60, f"{name}.first_s", self.first_s, "0.01..60 s")
         require(1 <= self.factor <= 10, f"{name}.factor", self.factor, "1..10")
-        require(self.first_s <= self.most_s <= 600, f"{name}.most_s", self.most_s, "first_s..600 s")
+        require(0.01 <= self.most_s <= 600, f"{name}.most_s", self.most_s, "0.01..600 s")
         require(0 <= self.jitter <= 1, f"{name}.jitter", self.jitter, "0..1")
 
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from stream_avs.capture.base import Sink, SourceInfo
 from stream_avs.capture.camera_list import CameraInfo, describe, list_cameras
-from stream_avs.capture.worker import Backoff, Worker
+from stream_avs.capture.reconnect import Reconnect
+from stream_avs.capture.worker import Worker
 from stream_avs.clock import MonotonicClock, monotonic_ns
-from stream_avs.config import CameraConfig
+from stream_avs.config import CameraConfig, ReconnectConfig
 from stream_avs.errors import SourceError, missing_package
 from stream_avs.types import NS_PER_MS, NS_PER_S, Event, Image, StampSource
 
@@ -88,11 +89,14 @@ def import_cv2() -> Any:
 
 
 class Camera:
-    """A source that reads a camera; lost, it is opened again with a growing delay, for ever.
+    """A source that reads a camera; lost, it is looked for and opened again.
+
+    A camera that comes back under another number, as they do when replugged, is known by its name.
 
     Args:
         device: index, or path such as "/dev/video2".
         config: what to ask the camera for.
+        reconnect: delays between attempts to open it again.
         clock: the monotonic clock.
         api: OpenCV's number of the capture API; None for V4L2 on Linux and OpenCV's choice elsewhere.
     """
@@ -101,18 +105,21 @@ class Camera:
         self,
         device: int | str,
         config: CameraConfig | None = None,
+        reconnect: ReconnectConfig | None = None,
         *,
         clock: MonotonicClock = monotonic_ns,
         api: int | None = None,
     ) -> None:
         self._device = device
         self._config = config or CameraConfig()
+        self._reconnect_config = reconnect or ReconnectConfig()
         self._clock = clock
         self._api = api
         self._capture: Any = None
         self._stamp_source = StampSource.ARRIVAL
         self._worker: Worker | None = None
         self._name = f"camera {device}"
+        self._identity = ""
 
     def open(self) -> SourceInfo:
         """Open the camera and read a few frames; see `Source.open`.
@@ -123,9 +130,10 @@ class Camera:
             MissingPackageError: OpenCV is not installed.
         """
         cameras = list_cameras()
-        known = {c.index: c.name for c in cameras} | {c.path: c.name for c in cameras}
-        if self._device in known:
-            self._name = f"camera {self._device} ({known[self._device]})"
+        mine = [c for c in cameras if self._device in (c.index, c.path)]
+        if mine:
+            self._identity = mine[0].name
+            self._name = f"camera {self._device} ({self._identity})"
         self._capture = self._open_capture()
         if self._capture is None:
             raise SourceError(f"cannot open {self._name}", self._next_step(cameras))
@@ -159,13 +167,14 @@ class Camera:
     def _run(self, sink: Sink, stop: threading.Event) -> None:
         cv2 = import_cv2()
         rgb: Image | None = None
+        reconnect = Reconnect(self._name, self._reconnect_config, sink, self._clock)
         try:
             while not stop.is_set():
                 shot = self._shoot()
                 if stop.is_set():
                     return
                 if shot is None:
-                    self._reconnect(sink, stop)
+                    self._reopen(reconnect, sink, stop)
                     continue
                 rgb = cv2.cvtColor(shot.image, cv2.COLOR_BGR2RGB, dst=rgb)
                 stamp_ns, stamp_source = self._stamp(shot, sink)
@@ -201,19 +210,36 @@ class Camera:
             return None
         return Shot(image=image, driver_ns=driver_ns, arrival_ns=arrival_ns)
 
-    def _reconnect(self, sink: Sink, stop: threading.Event) -> None:
-        lost_ns = self._clock()
-        sink.event(Event.DISCONTINUITY, lost_ns, f"lost {self._name}; opening it again")
+    def _reopen(self, reconnect: Reconnect, sink: Sink, stop: threading.Event) -> None:
+        """Open the camera again, until it delivers a picture or `stop` is set."""
         self._release()
-        backoff = Backoff()
-        while backoff.wait(stop):
+        here = _Appearance(self._whereabouts)
+        for _ in reconnect.attempts(f"lost {self._name}; opening it again", stop, here.changed):
+            device = self._whereabouts()
+            if device is None:
+                continue
+            self._device = device
             self._capture = self._open_capture()
-            if self._capture is not None and not stop.is_set():
-                now_ns = self._clock()
-                away_s = (now_ns - lost_ns) / NS_PER_S
-                sink.event(Event.RECONNECT, now_ns, f"{self._name} was away for {away_s:.1f} s")
-                sink.discontinuity("reconnect", now_ns)
-                return
+            if self._capture is None:
+                continue
+            if self._shoot() is None:
+                self._release()
+            elif not stop.is_set():
+                sink.discontinuity("reconnect", reconnect.back())
+
+    def _whereabouts(self) -> int | str | None:
+        """Where the camera is to be opened now; None while the system does not list it.
+
+        Two cameras of one name cannot be told apart: then only the known number will do.
+        """
+        if not self._identity or sys.platform != "linux":
+            return self._device
+        same = [c for c in list_cameras() if c.name == self._identity]
+        if any(self._device in (c.index, c.path) for c in same):
+            return self._device
+        if len(same) != 1:
+            return None
+        return same[0].path if isinstance(self._device, str) else same[0].index
 
     def _open_capture(self) -> Any:
         """Open the device and ask for the settings; None if it cannot be opened."""
@@ -256,3 +282,20 @@ class Camera:
         if mine:
             return f"It is there but {mine[0].note or 'in use or broken'}: close other programs that use it"
         return describe(cameras)
+
+
+class _Appearance:
+    """Notices when a camera that was not there appears.
+
+    Args:
+        where: says where it is, None while it is nowhere.
+    """
+
+    def __init__(self, where: Callable[[], int | str | None]) -> None:
+        self._where = where
+        self._was = where()
+
+    def changed(self) -> bool:
+        """True once, when it is there and was not, or is elsewhere."""
+        before, self._was = self._was, self._where()
+        return self._was is not None and self._was != before

@@ -8,8 +8,8 @@ from dataclasses import replace
 from stream_avs.capture.base import Sink, Source, SourceInfo
 from stream_avs.capture.passing_sink import PassingSink
 from stream_avs.clock import MonotonicClock, monotonic_ns
-from stream_avs.errors import StreamAvsError
-from stream_avs.types import AudioBlock, Image, StampSource
+from stream_avs.errors import SourceLostError, StreamAvsError
+from stream_avs.types import AudioBlock, Image, SourceState, StampSource
 
 
 class Composite:
@@ -19,6 +19,8 @@ class Composite:
       wonder why nothing sounds.
     - Later, the end of the sound ends the sound only: pictures go on, and masks say "no audio".
       If it was an error, it is told as a discontinuity with the error's text.
+      One that was waited for as long as configured ends the source.
+    - A lost microphone leaves the source silent; the state of the pictures is that of the source.
     - The end of the pictures ends the source, with the error if there was one: without pictures
       there is nothing to segment.
 
@@ -74,6 +76,11 @@ class _VideoSide(PassingSink):
     def audio(self, block: AudioBlock) -> None:
         """Not from this side."""
 
+    def announce(self, state: SourceState, detail: str = "") -> None:
+        """Of its pictures only."""
+        if state is not SourceState.SILENT:
+            super().announce(state, detail)
+
     def audio_ended(self) -> None:
         """Not from this side."""
 
@@ -96,8 +103,16 @@ class _AudioSide(PassingSink):
     ) -> None:
         """Not from this side."""
 
+    def announce(self, state: SourceState, detail: str = "") -> None:
+        """Without its microphone the source is silent, until sound comes again."""
+        if state is SourceState.RECONNECTING:
+            super().announce(SourceState.SILENT, detail)
+
     def ended(self, error: StreamAvsError | None = None) -> None:
-        """The pictures go on without sound."""
+        """The pictures go on without sound, unless that was to end the source."""
+        if isinstance(error, SourceLostError):
+            super().ended(error)
+            return
         if error is not None:
             self._sink.discontinuity(f"sound ended: {error}", self._clock())
         self._sink.audio_ended()

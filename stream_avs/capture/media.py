@@ -12,7 +12,8 @@ from stream_avs.capture.media_file import FilePlayback
 from stream_avs.capture.media_live import LiveStream
 from stream_avs.capture.worker import Worker
 from stream_avs.clock import MonotonicClock, monotonic_ns
-from stream_avs.config import MediaConfig
+from stream_avs.config import MediaConfig, ReconnectConfig
+from stream_avs.types import NS_PER_S
 
 
 class Media:
@@ -20,11 +21,12 @@ class Media:
 
     A file is played once or in a loop, by its own time stamps or as fast as the sink takes it; so is
     a file behind http(s), which is told from a live stream by its known length. A live stream that
-    is lost is opened again, with a growing delay, for as long as it takes.
+    is lost is opened again.
 
     Args:
         address: path or address.
         config: pace, loop and network settings.
+        reconnect: delays between attempts to open a live stream again.
         frame_id: name of the camera's optical frame, put on every frame.
         clock: the monotonic clock.
     """
@@ -33,12 +35,14 @@ class Media:
         self,
         address: str | Path,
         config: MediaConfig | None = None,
+        reconnect: ReconnectConfig | None = None,
         *,
         frame_id: str = "camera",
         clock: MonotonicClock = monotonic_ns,
     ) -> None:
         self._address = str(address)
         self._config = config or MediaConfig()
+        self._reconnect = reconnect or ReconnectConfig()
         self._frame_id = frame_id
         self._clock = clock
         self._name = redact(self._address)
@@ -52,17 +56,29 @@ class Media:
             SourceError: it is not there, refused, silent, not media, or has no video track.
             MissingPackageError: PyAV is not installed.
         """
+        begun_ns = self._clock()
         container = open_container(self._address, self._config)
-        kind = LiveStream if is_live(self._address, container) else FilePlayback
         try:
-            self._player = kind(
-                self._address,
-                self._name,
-                self._config,
-                frame_id=self._frame_id,
-                clock=self._clock,
-                container=container,
-            )
+            if is_live(self._address, container):
+                self._player = LiveStream(
+                    self._address,
+                    self._name,
+                    self._config,
+                    self._reconnect,
+                    frame_id=self._frame_id,
+                    clock=self._clock,
+                    container=container,
+                    opened_s=(self._clock() - begun_ns) / NS_PER_S,
+                )
+            else:
+                self._player = FilePlayback(
+                    self._address,
+                    self._name,
+                    self._config,
+                    frame_id=self._frame_id,
+                    clock=self._clock,
+                    container=container,
+                )
         except connection_errors() as error:
             raise source_error(self._address, error, self._config.timeout_s) from None
         return self._player.info

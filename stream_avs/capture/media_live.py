@@ -1,4 +1,4 @@
-"""A live network stream: its own time stamps mapped to the monotonic clock, reconnecting for ever.
+"""A live network stream: its own time stamps mapped to the monotonic clock, reconnecting.
 
 The container's stamps keep picture and sound together however unevenly they arrive (transport
 streams hand sound over in bunches of up to 0.7 s); arrivals only say when that time line is now.
@@ -7,8 +7,10 @@ streams hand sound over in bunches of up to 0.7 s); arrivals only say when that 
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from stream_avs.capture.address import scheme_of
 from stream_avs.capture.base import Sink, SourceInfo
 from stream_avs.capture.container import (
     PictureConverter,
@@ -20,11 +22,11 @@ from stream_avs.capture.container import (
 )
 from stream_avs.capture.live_time import LiveTime, Place
 from stream_avs.capture.packets import Arrived, Connection
-from stream_avs.capture.worker import Backoff
+from stream_avs.capture.reconnect import Reconnect
 from stream_avs.clock import MonotonicClock
-from stream_avs.config import MediaConfig
+from stream_avs.config import MediaConfig, ReconnectConfig
 from stream_avs.errors import SourceError
-from stream_avs.types import NS_PER_S, AudioBlock, Event, StampSource
+from stream_avs.types import AudioBlock, Event, StampSource
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -32,8 +34,31 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 
+ATTEMPT_S = 2.0
+"""Least time for an attempt to open a stream again: one begun before the sender is back must end soon."""
+
+
+def attempt_s(address: str, timeout_s: float, opened_s: float) -> float:
+    """How long an attempt to open a stream again may take.
+
+    Three times what opening took, for a host that is not there answers nothing. On UDP there is nobody
+    to answer: the attempt succeeds as soon as something comes.
+    """
+    return timeout_s if scheme_of(address) == "udp" else min(timeout_s, max(ATTEMPT_S, 3 * opened_s))
+
+
 class LiveStream:
-    """Relays a live stream into a sink; same arguments as `FilePlayback`.
+    """Relays a live stream into a sink.
+
+    Args:
+        address: where it comes from; may hold credentials.
+        name: the same without.
+        config: network settings.
+        reconnect: delays between attempts to open it again.
+        frame_id: name of the camera's optical frame, put on every frame.
+        clock: the monotonic clock.
+        container: the open stream.
+        opened_s: how long that took.
 
     Raises:
         SourceError: the stream has no video track.
@@ -44,14 +69,18 @@ class LiveStream:
         address: str,
         name: str,
         config: MediaConfig,
+        reconnect: ReconnectConfig,
         *,
         frame_id: str,
         clock: MonotonicClock,
         container: InputContainer,
+        opened_s: float,
     ) -> None:
         self._address = address
         self._name = name
         self._config = config
+        self._reconnect = reconnect
+        self._again = replace(config, timeout_s=attempt_s(address, config.timeout_s, opened_s))
         self._frame_id = frame_id
         self._clock = clock
         self._container: InputContainer | None = container
@@ -68,37 +97,30 @@ class LiveStream:
 
     def run(self, sink: Sink, stop: threading.Event) -> None:
         """Relay until `stop` is set; a lost connection is opened again and again."""
-        backoff = Backoff()
+        reconnect = Reconnect(self._name, self._reconnect, sink, self._clock)
         container, self._container = self._container, None
         while container is not None:
             finite = container.duration is not None
-            started_ns = self._clock()
             error = self._relay(container, sink, stop)
             if stop.is_set():
                 return
             if finite and error is None:
                 sink.ended()
                 return
-            if self._clock() - started_ns > 10 * NS_PER_S:
-                backoff.reset()
-            lost_ns = self._clock()
             reason = source_error(self._address, error, self._config.timeout_s).what if error else "it ended"
-            sink.event(Event.DISCONTINUITY, lost_ns, f"lost {self._name}: {reason}; reconnecting")
-            container = self._reopen(backoff, stop)
-            if container is not None:
-                now_ns = self._clock()
-                away_s = (now_ns - lost_ns) / NS_PER_S
-                sink.event(Event.RECONNECT, now_ns, f"{self._name} was away for {away_s:.1f} s")
-                sink.discontinuity("reconnect", now_ns)
+            container = self._reopen(reconnect, f"lost {self._name}: {reason}; reconnecting", sink, stop)
 
-    def _reopen(self, backoff: Backoff, stop: threading.Event) -> InputContainer | None:
+    def _reopen(
+        self, reconnect: Reconnect, why: str, sink: Sink, stop: threading.Event
+    ) -> InputContainer | None:
         """Open again, however long it takes; None when stopped."""
-        while backoff.wait(stop):
+        for _ in reconnect.attempts(why, stop):
             try:
-                container = open_container(self._address, self._config)
+                container = open_container(self._address, self._again)
             except SourceError:
                 continue
             if not stop.is_set() and container.streams.video:
+                sink.discontinuity("reconnect", reconnect.back())
                 return container
             container.close()
         return None

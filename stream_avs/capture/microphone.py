@@ -18,12 +18,13 @@ from stream_avs.capture.portaudio import (
     load_library,
     pick_microphone,
 )
+from stream_avs.capture.reconnect import Reconnect
 from stream_avs.capture.sample_queue import SampleQueue
-from stream_avs.capture.worker import Backoff, Worker
+from stream_avs.capture.worker import Worker
 from stream_avs.clock import MonotonicClock, monotonic_ns
-from stream_avs.config import MicrophoneBackend, MicrophoneConfig
+from stream_avs.config import MicrophoneBackend, MicrophoneConfig, ReconnectConfig
 from stream_avs.errors import SourceError
-from stream_avs.types import NS_PER_S, AudioBlock, Event, Samples
+from stream_avs.types import NS_PER_S, AudioBlock, Samples
 
 __all__ = ["Microphone", "MicrophoneInfo", "list_microphones"]
 
@@ -47,19 +48,28 @@ def list_microphones(backend: MicrophoneBackend = MicrophoneBackend.AUTO) -> lis
 
 
 class Microphone:
-    """A source of audio only. A stalled microphone is opened again with a growing delay, for ever.
+    """A source of audio only. A stalled microphone is looked for and opened again.
 
-    The ring sees the time without samples as a gap; the picture goes on, so no discontinuity is told.
+    One that was asked for by its number is known by its name from then on, for numbers change when
+    devices come and go. The ring sees the time without samples as a gap; the picture goes on, so no
+    discontinuity is told.
 
     Args:
         config: device and format.
+        reconnect: delays between attempts to open it again.
         clock: the monotonic clock.
     """
 
     def __init__(
-        self, config: MicrophoneConfig | None = None, *, clock: MonotonicClock = monotonic_ns
+        self,
+        config: MicrophoneConfig | None = None,
+        reconnect: ReconnectConfig | None = None,
+        *,
+        clock: MonotonicClock = monotonic_ns,
     ) -> None:
         self._config = config or MicrophoneConfig()
+        self._wanted = self._config.device
+        self._reconnect_config = reconnect or ReconnectConfig()
         self._clock = clock
         self._library: AudioLibrary | None = None
         self._stream: InputStream | None = None
@@ -104,7 +114,8 @@ class Microphone:
 
     def _open_stream(self, library: AudioLibrary) -> MicrophoneInfo:
         config = self._config
-        device = pick_microphone(library.devices(), config.device)
+        device = pick_microphone(library.devices(), self._wanted)
+        self._wanted = self._wanted and device.name
         self._name = f"microphone {device.index} ({device.name})"
         if config.channels > device.channels:
             raise SourceError(
@@ -128,26 +139,25 @@ class Microphone:
         return device
 
     def _run(self, sink: Sink, stop: threading.Event) -> None:
-        backoff = Backoff()
+        reconnect = Reconnect(self._name, self._reconnect_config, sink, self._clock)
         assert self._stream is not None
         try:
             self._stream.start()
             while not stop.is_set():
-                self._capture(sink, stop, backoff)
+                self._capture(sink, stop)
                 if stop.is_set():
                     return
-                self._reopen(sink, stop, backoff)
+                self._reopen(reconnect, stop)
         finally:
             self._close()
 
-    def _capture(self, sink: Sink, stop: threading.Event, backoff: Backoff) -> None:
+    def _capture(self, sink: Sink, stop: threading.Event) -> None:
         """Hand over blocks until stopped, or until none come any more."""
         time = MicrophoneTime(self._rate_hz, sink)
         heard_ns = self._clock()
         while not stop.wait(POLL_S):
             while (captured := self._queue.pop()) is not None and not stop.is_set():
                 heard_ns = self._clock()
-                backoff.reset()
                 stamp_ns = time.place(captured)
                 sink.audio(
                     AudioBlock(
@@ -160,12 +170,10 @@ class Microphone:
             if self._clock() - heard_ns > STALL_NS:
                 return
 
-    def _reopen(self, sink: Sink, stop: threading.Event, backoff: Backoff) -> None:
+    def _reopen(self, reconnect: Reconnect, stop: threading.Event) -> None:
         assert self._library is not None
-        lost_ns = self._clock()
-        sink.event(Event.DISCONTINUITY, lost_ns, f"no samples from {self._name}; opening it again")
         self._close()
-        while backoff.wait(stop):
+        for _ in reconnect.attempts(f"no samples from {self._name}; opening it again", stop):
             self._library.refresh()
             try:
                 self._open_stream(self._library)
@@ -174,10 +182,7 @@ class Microphone:
             except SourceError:
                 self._close()
                 continue
-            now_ns = self._clock()
-            away_s = (now_ns - lost_ns + STALL_NS) / NS_PER_S
-            sink.event(Event.RECONNECT, now_ns, f"{self._name} was away for {away_s:.1f} s")
-            return
+            reconnect.back()
 
     def _close(self) -> None:
         stream, self._stream = self._stream, None

@@ -47,7 +47,7 @@ def make_source(config: RunConfig) -> Source:
             raise SourceError(
                 f"cannot read {redact(source)}: unknown scheme {scheme!r}", nearest(scheme, SCHEMES)
             )
-        return Media(source, config.media, frame_id=frame_id)
+        return Media(source, config.media, config.reconnect, frame_id=frame_id)
     if is_recording(Path(source)):
         # Imported here: the package mcap is needed for recordings only.
         from stream_avs.capture.replay import Replay
@@ -64,7 +64,9 @@ def is_recording(path: Path) -> bool:
 
 
 def _camera(device: int | str, config: RunConfig) -> Composite:
-    return Composite(Camera(device, config.camera), Microphone(config.microphone))
+    return Composite(
+        Camera(device, config.camera, config.reconnect), Microphone(config.microphone, config.reconnect)
+    )
 
 
 def _suggestion(source: str) -> str:

@@ -1,4 +1,4 @@
-"""The thread every source captures on, and the growing delay between attempts to reopen."""
+"""The thread every source captures on."""
 
 from __future__ import annotations
 
@@ -54,28 +54,3 @@ class Worker:
             # A bug: the pipeline must end, and the traceback must still be seen.
             self._sink.ended(SourceError(f"{self._name} stopped on an internal error: {error!r}"))
             raise
-
-
-class Backoff:
-    """Delays between attempts: `first_s`, then `factor` times longer each time, up to `most_s`."""
-
-    def __init__(self, first_s: float = 0.5, factor: float = 2.0, most_s: float = 10.0) -> None:
-        self._first_s = first_s
-        self._factor = factor
-        self._most_s = most_s
-        self._next_s = first_s
-
-    @property
-    def next_s(self) -> float:
-        """The delay the next `wait` will take."""
-        return self._next_s
-
-    def wait(self, stop: threading.Event) -> bool:
-        """Sleep the current delay and grow it; return False at once when `stop` is set."""
-        delay_s = self._next_s
-        self._next_s = min(delay_s * self._factor, self._most_s)
-        return not stop.wait(delay_s)
-
-    def reset(self) -> None:
-        """Begin again with the first delay, after a success."""
-        self._next_s = self._first_s

@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from stream_avs.capture.address import redact
@@ -17,10 +18,9 @@ from stream_avs.capture.passing_sink import PassingSink
 from stream_avs.capture.tap import NoSink
 from stream_avs.commands.arguments import calibrated, parse_arguments
 from stream_avs.config import Pace, RunConfig
+from stream_avs.engine.load import Models, load_models
 from stream_avs.errors import ConfigError, PublishError, StreamAvsError
 from stream_avs.ledger import Ledger
-from stream_avs.models.base import AnyModel
-from stream_avs.models.registry import load_model
 from stream_avs.pipeline import Pipeline, run_until_done
 from stream_avs.record.config import RecordConfig
 from stream_avs.record.recorder import Recorder
@@ -59,18 +59,18 @@ def run(argv: list[str]) -> int:
     if not config.record.path:
         raise ConfigError("no file to record to", "Give it: stream-avs record FILE --source webcam")
     signal.signal(signal.SIGTERM, _interrupt)
-    model = load_model(config.model) if config.masks else None
-    info = recording_info(config, model.id if model is not None else "", config.attach)
+    models = load_models(config) if config.masks else None
+    info = recording_info(config, models[0].id if models is not None else "", config.attach)
     ledger = Ledger()
     wait = config.media.pace is Pace.FAST
     with Recorder(config.record, info, ledger, wait=wait) as recorder:
         signal.signal(signal.SIGUSR1, lambda *_: recorder.save())
         progress = _Progress(recorder, f"recording {redact(config.source)} to {config.record.path}", config)
         with suppress(KeyboardInterrupt):
-            if model is None:
+            if models is None:
                 _without_network(config, recorder, progress)
             else:
-                _with_network(config, model, recorder, ledger, progress)
+                _with_network(config, models, recorder, ledger, progress)
     print(recorder.report(), file=sys.stderr)
     return 0 if recorder.error is None else recorder.error.exit_code
 
@@ -116,12 +116,11 @@ class _Progress:
 
 
 def _with_network(
-    config: RunConfig, model: AnyModel, recorder: Recorder, ledger: Ledger, progress: _Progress
+    config: RunConfig, models: Models, recorder: Recorder, ledger: Ledger, progress: _Progress
 ) -> None:
-    listeners = (recorder.publish,)
-    small_px = config.overload.small_px
-    small = load_model(replace(config.model, input_px=small_px)) if small_px else None
-    pipeline = Pipeline(config, make_source(config), model, listeners, recorder.tap, ledger, small)
+    source, listeners = make_source(config), (recorder.publish,)
+    load = partial(load_models, config)
+    pipeline = Pipeline(config, source, models[0], listeners, recorder.tap, ledger, models[1], load)
     progress.pipeline = pipeline
     with pipeline, suppress(_StopError):
         run_until_done(pipeline, config.duration_s, progress, TICK_S)

@@ -7,8 +7,10 @@ import threading
 import zmq
 
 from stream_avs.capture.base import Sink, SourceInfo
+from stream_avs.capture.reconnect import Absence
 from stream_avs.capture.worker import Worker
 from stream_avs.clock import MonotonicClock, monotonic_ns
+from stream_avs.config import ReconnectConfig
 from stream_avs.errors import SourceError, WireError
 from stream_avs.ledger import Ledger
 from stream_avs.link.header import (
@@ -29,8 +31,10 @@ from stream_avs.publish.address import parse
 from stream_avs.types import NS_PER_S, AudioBlock, Event
 
 POLL_MS = 100
-SILENCE_S = 5.0
-"""Without a frame for this long, the sender is told as lost."""
+CONNECT_TIMEOUT_MS = 1000
+"""A host that is not there answers nothing: what was tried before it came back must end soon."""
+SILENCE_S = 2.0
+"""Without a message for this long, the sender counts as lost."""
 AUDIO_QUEUE = 500
 MAX_COUNTED = 1000
 """Frames lost in one hole that are counted one by one."""
@@ -50,6 +54,7 @@ class ZmqSource:
     Args:
         config: address and keys.
         stream: name of the stream.
+        reconnect: delays between attempts to connect again.
         clock: the monotonic clock.
         own_host: name of this machine's clock, see `host_clock.host_id`.
 
@@ -63,9 +68,11 @@ class ZmqSource:
         config: LinkConfig,
         stream: str = "cam0",
         *,
+        reconnect: ReconnectConfig | None = None,
         clock: MonotonicClock = monotonic_ns,
         own_host: str | None = None,
     ) -> None:
+        self._reconnect = reconnect or ReconnectConfig()
         self._address = parse(config.address)
         self._stream = stream
         self._clock = clock
@@ -73,7 +80,6 @@ class ZmqSource:
         self._own_host = own_host if own_host is not None else host_id()
         self._keys = curve.client_of(config.key, config.server_key, "--link.")
         self._worker: Worker | None = None
-        self._follow = _Follow(self._own_host)
 
     def open(self) -> SourceInfo:
         """See `Source.open`; succeeds also while there is no sender yet."""
@@ -95,15 +101,14 @@ class ZmqSource:
         poller = zmq.Poller()
         for socket in sockets.values():
             poller.register(socket, zmq.POLLIN)
-        heard_ns, silent = self._clock(), True
+        absence = Absence(f"the sender of {self._stream}", self._reconnect, sink, self._clock)
+        self._follow = _Follow(self._own_host, absence)
+        begun_ns = self._clock()
         try:
             while not stop.is_set():
                 if not poller.poll(POLL_MS):
-                    if not silent and self._clock() - heard_ns > SILENCE_S * NS_PER_S:
-                        sink.event(Event.RECONNECT, heard_ns, f"nothing heard for {SILENCE_S:g} s")
-                        silent = True
+                    self._wait(absence, begun_ns)
                     continue
-                heard_ns, silent = self._clock(), False
                 for received in self._drain(sockets["audio"], sink):
                     self._take(received, sink)
                 for received in self._newest(self._drain(sockets["frame"], sink), sink):
@@ -112,6 +117,15 @@ class ZmqSource:
         finally:
             for socket in sockets.values():
                 socket.close(linger=0)
+
+    def _wait(self, absence: Absence, begun_ns: int) -> None:
+        """Nothing has come just now."""
+        heard_ns = self._follow.heard_ns
+        silent = self._clock() - (heard_ns or begun_ns) > SILENCE_S * NS_PER_S
+        if heard_ns and silent and not absence.lost:
+            absence.begin(f"nothing heard from {self._address.text} for {SILENCE_S:g} s", heard_ns)
+        if silent:
+            absence.check(heard_ns or begun_ns)
 
     def _drain(self, socket: zmq.Socket[bytes], sink: Sink) -> list[Received]:
         """All messages that have arrived and can be read."""
@@ -171,7 +185,9 @@ class ZmqSource:
         socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
         options = {
             zmq.LINGER: 0, zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES, zmq.HEARTBEAT_IVL: 1000,
-            zmq.HEARTBEAT_TIMEOUT: 3000, zmq.RECONNECT_IVL: 100, zmq.RECONNECT_IVL_MAX: 2000,
+            zmq.HEARTBEAT_TIMEOUT: 3000, zmq.CONNECT_TIMEOUT: CONNECT_TIMEOUT_MS,
+            zmq.RECONNECT_IVL: round(self._reconnect.first_s * 1000),
+            zmq.RECONNECT_IVL_MAX: round(self._reconnect.most_s * 1000),
             zmq.IPV6: int(self._address.is_ipv6), zmq.RCVHWM: AUDIO_QUEUE if kind == "audio" else self._queue,
         }  # fmt: skip
         for option, value in options.items():
@@ -192,8 +208,11 @@ class ZmqSource:
 class _Follow:
     """Keeps up with the sender: its clock, its restarts, its discontinuities, its lost frames."""
 
-    def __init__(self, own_host: str) -> None:
+    def __init__(self, own_host: str, absence: Absence | None = None) -> None:
         self._own_host = own_host
+        self._absence = absence
+        self.heard_ns = 0
+        """When something that could be read arrived, 0 before that."""
         self._session = ""
         self._epoch = 0
         self._newest = ("", 0)
@@ -202,9 +221,12 @@ class _Follow:
 
     def accept(self, header: Header, arrived_ns: int, sink: Sink) -> bool:
         """Follow the header; False if the message is left over from before a discontinuity."""
+        self.heard_ns = arrived_ns
         self.clock_reading(header, arrived_ns)
         if header.session != self._session:
             self._new_session(header, arrived_ns, sink)
+        elif self._absence is not None and self._absence.lost:
+            sink.discontinuity("reconnect", self._absence.end())
         if header.epoch < self._epoch:
             return False
         if header.epoch > self._epoch:
@@ -232,7 +254,10 @@ class _Follow:
                 sink.event(Event.SUPERSEDED, arrived_ns, "lost on the way")
 
     def _new_session(self, header: Header, arrived_ns: int, sink: Sink) -> None:
-        if self._session:
+        if self._absence is not None and self._absence.lost:
+            self._absence.end()
+        elif self._session:
             sink.event(Event.RECONNECT, arrived_ns, "the capture side was started again")
+        if self._session:
             sink.discontinuity("reconnect", arrived_ns)
         self._session, self._epoch, self._audio_ended = header.session, header.epoch, False

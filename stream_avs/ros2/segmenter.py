@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from stream_avs.capture.base import Source, SourceInfo
-from stream_avs.config import ModelConfig, Policy, RunConfig
+from stream_avs.config import Policy
+from stream_avs.engine.load import Models
 from stream_avs.engine.statistics import Snapshot
 from stream_avs.errors import StreamAvsError
 from stream_avs.ledger import Ledger
@@ -44,7 +45,7 @@ class Segmenter:
         settings: of the node.
         source: a `TopicSource`, whose image headers are copied to the masks; or any other.
         model: the network.
-        small_model: see `Pipeline`.
+        small_model, load: see `Pipeline`.
         ros_clock: gives masks of other sources their ROS time.
         ros_now_ns: returns ROS time.
         emit: where messages go.
@@ -64,6 +65,7 @@ class Segmenter:
         wanted: Callable[[str], bool],
         ledger: Ledger,
         small_model: AnyModel | None = None,
+        load: Callable[[], Models] | None = None,
     ) -> None:
         self._settings = settings
         self._source = source
@@ -76,7 +78,7 @@ class Segmenter:
         self._outbox = Outbox(self._deliver, ledger)
         freshest = replace(settings, policy=Policy.FRESHEST)
         self._pipeline = Pipeline(
-            freshest, source, model, (self._outbox.put,), self._gate.wrap, ledger, small_model
+            freshest, source, model, (self._outbox.put,), self._gate.wrap, ledger, small_model, load
         )
         self.mask_size = settings.ros.mask_size
         """May be changed at any time."""
@@ -181,9 +183,3 @@ class Segmenter:
 
         drawn = overlay_result(picture, result, opacity=self.overlay_opacity)
         self._emit(OVERLAY, images.rgb(drawn, header))
-
-
-def load_small(settings: RunConfig, load: Callable[[ModelConfig], AnyModel]) -> AnyModel | None:
-    """The network with the smaller input that the overload ladder may go down to; None if it may not."""
-    side_px = settings.overload.small_px
-    return load(replace(settings.model, input_px=side_px)) if side_px else None

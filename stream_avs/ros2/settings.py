@@ -5,7 +5,15 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from stream_avs.config import CameraConfig, MediaConfig, MicrophoneConfig, RunConfig, SyntheticConfig, require
+from stream_avs.config import (
+    CameraConfig,
+    MediaConfig,
+    MicrophoneConfig,
+    ReconnectConfig,
+    RunConfig,
+    SyntheticConfig,
+    require,
+)
 from stream_avs.ros2.audio_fields import AudioKind
 from stream_avs.ros2.qos import parse_qos
 
@@ -82,6 +90,7 @@ class CaptureSettings:
     microphone: MicrophoneConfig = field(default_factory=MicrophoneConfig)
     media: MediaConfig = field(default_factory=MediaConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    reconnect: ReconnectConfig = field(default_factory=ReconnectConfig)
     ros: RosConfig = field(default_factory=RosConfig)
     camera_info: str = ""
     """camera_info YAML file as written by camera calibration; empty publishes none."""
@@ -93,7 +102,7 @@ class CaptureSettings:
         """The same as a `RunConfig`, for `make_source`."""
         return RunConfig(
             source=self.source, camera=self.camera, microphone=self.microphone, media=self.media,
-            synthetic=self.synthetic,
+            synthetic=self.synthetic, reconnect=self.reconnect,
         )  # fmt: skip
 
 

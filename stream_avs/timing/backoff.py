@@ -27,7 +27,7 @@ class Backoff:
     def __init__(self, config: BackoffConfig, draw: Callable[[], float] = random.random) -> None:
         self._config = config
         self._draw = draw
-        self._next_s = config.first_s
+        self._next_s = min(config.first_s, config.most_s)
 
     @property
     def next_s(self) -> float:
@@ -54,4 +54,4 @@ class Backoff:
 
     def reset(self) -> None:
         """Begin again with the first delay, after a success."""
-        self._next_s = self._config.first_s
+        self._next_s = min(self._config.first_s, self._config.most_s)

@@ -17,9 +17,9 @@ from recording_sink import RecordingSink
 
 from stream_avs.capture.camera import Camera, choose_stamp, differences, list_cameras, plausible
 from stream_avs.capture.camera_list import CAPABILITY, FORMAT, captures_video, describe
-from stream_avs.config import CameraConfig
-from stream_avs.errors import SourceError
-from stream_avs.types import NS_PER_S, Event, StampSource
+from stream_avs.config import CameraConfig, ReconnectConfig
+from stream_avs.errors import SourceError, SourceLostError
+from stream_avs.types import NS_PER_S, Event, SourceState, StampSource
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, where the kernel lists cameras")
 
@@ -170,6 +170,7 @@ def test_a_lost_camera_is_opened_again(stand: _Stand) -> None:
     assert sink.discontinuities[0][0] == "reconnect"
     assert "lost camera" in sink.events[0][2]
     assert sink.ends == 0
+    assert [state for state, _ in sink.states[:2]] == [SourceState.RECONNECTING, SourceState.LIVE]
     count = len(sink.frames)
     time.sleep(0.1)
     assert len(sink.frames) == count
@@ -181,12 +182,74 @@ def test_a_camera_that_stays_away_is_waited_for(stand: _Stand, tmp_path: Path) -
     path.rename(tmp_path / "unplugged.mp4")
     sink = RecordingSink()
     stand.camera.start(sink)
-    threading.Timer(1.2, (tmp_path / "unplugged.mp4").rename, [path]).start()
-    sink.wait_for(frames=FPS, timeout_s=20)
+    returned_s: list[float] = []
+
+    def plug_in() -> None:
+        (tmp_path / "unplugged.mp4").rename(path)
+        returned_s.append(time.monotonic())
+
+    threading.Timer(3.2, plug_in).start()  # by then the delay has reached its limit
+    while not returned_s:
+        before = len(sink.frames)
+        time.sleep(0.01)
+    sink.wait_for(frames=before + 1, timeout_s=20)
+    recovery_s = sink.frames[before].handed_ns / NS_PER_S - returned_s[0]
     stand.camera.stop()
+    assert recovery_s < 2.0
     gaps_s = np.diff([f.stamp_ns for f in sink.frames]) / NS_PER_S
     assert gaps_s.max() > 1.0
     assert sink.counts()[Event.RECONNECT] >= 1
+
+
+def test_a_camera_that_stays_away_for_good_is_given_up_as_configured(stand: _Stand, tmp_path: Path) -> None:
+    reconnect = ReconnectConfig(give_up_after_s=0.5)
+    camera = Camera(str(tmp_path / "camera.mp4"), stand.config, reconnect, api=cv2.CAP_FFMPEG)
+    camera.open()
+    (tmp_path / "camera.mp4").unlink()
+    sink = RecordingSink()
+    camera.start(sink)
+    assert sink.over.wait(10)
+    assert isinstance(sink.error, SourceLostError)
+    assert "camera.mp4 has not come back for 0.5 s" in str(sink.error)
+
+
+@linux
+def test_a_camera_that_comes_back_under_another_number_is_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's list is a folder here, and two files stand in for one camera before and after."""
+    sysfs, devices = tmp_path / "sys", tmp_path / "dev"
+    devices.mkdir()
+
+    def plug(index: int, name: str) -> None:
+        (sysfs / f"video{index}").mkdir(parents=True)
+        (sysfs / f"video{index}" / "name").write_text(name)
+        make_clip(tmp_path / "film.mp4", 1.0, audio="").rename(devices / f"video{index}")
+
+    def unplug(index: int) -> None:
+        (devices / f"video{index}").unlink()
+        (sysfs / f"video{index}" / "name").unlink()
+        (sysfs / f"video{index}").rmdir()
+
+    monkeypatch.setattr(
+        "stream_avs.capture.camera.list_cameras", lambda: list_cameras(sysfs=sysfs, devices=devices)
+    )
+    plug(0, "HD Webcam")
+    camera = Camera(str(devices / "video0"), CameraConfig(), api=cv2.CAP_FFMPEG)
+    assert camera.open().name == f"camera {devices}/video0 (HD Webcam)"
+    unplug(0)
+    plug(0, "Another Cam")  # whoever takes the old number is not mistaken for it
+    sink = RecordingSink()
+    camera.start(sink)
+    sink.wait_for(frames=FPS // 2)  # to the end of what it had
+    time.sleep(1.0)
+    assert sink.states[-1][0] is SourceState.RECONNECTING
+    before = len(sink.frames)
+    plug(4, "HD Webcam")
+    sink.wait_for(frames=before + 1)
+    camera.stop()
+    assert sink.counts()[Event.RECONNECT] == 1
+    assert sink.discontinuities[0][0] == "reconnect"
 
 
 def open_files() -> set[str]:

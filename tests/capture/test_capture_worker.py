@@ -1,41 +1,13 @@
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from recording_sink import RecordingSink
 
-from stream_avs.capture.worker import STOP_WAIT_S, Backoff, Worker
+from stream_avs.capture.worker import STOP_WAIT_S, Worker
 from stream_avs.errors import SourceError
-
-
-@given(
-    first_s=st.floats(0.01, 1), factor=st.floats(1.1, 4), most_s=st.floats(1, 60), tries=st.integers(1, 30)
-)
-def test_backoff_grows_to_its_limit_and_begins_again(
-    first_s: float, factor: float, most_s: float, tries: int
-) -> None:
-    backoff = Backoff(first_s, factor, most_s)
-    stop = threading.Event()
-    stop.set()  # so that nothing is waited for
-    delays = []
-    for _ in range(tries):
-        delays.append(backoff.next_s)
-        assert not backoff.wait(stop)
-    assert delays[0] == first_s
-    assert all(b == pytest.approx(min(a * factor, most_s)) for a, b in itertools.pairwise(delays))
-    backoff.reset()
-    assert backoff.next_s == first_s
-
-
-def test_backoff_waits_its_delay() -> None:
-    begun_s = time.monotonic()
-    assert Backoff(0.05).wait(threading.Event())
-    assert time.monotonic() - begun_s >= 0.05
 
 
 def test_stop_ends_a_body_that_listens() -> None:

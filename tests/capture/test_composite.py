@@ -14,7 +14,8 @@ from stream_avs.capture.media import Media
 from stream_avs.capture.synthetic import Synthetic
 from stream_avs.clock import monotonic_ns
 from stream_avs.config import MediaConfig, SyntheticConfig
-from stream_avs.errors import SourceError
+from stream_avs.errors import SourceError, SourceLostError
+from stream_avs.types import SourceState
 
 
 def synthetic(duration_s: float = 0.0) -> Synthetic:
@@ -24,7 +25,15 @@ def synthetic(duration_s: float = 0.0) -> Synthetic:
 class Failing:
     """A source that can fail at each step, which no real one does on demand."""
 
-    def __init__(self, *, at_open: bool = False, after_s: float = 0.0, stop_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        at_open: bool = False,
+        after_s: float = 0.0,
+        stop_s: float = 0.0,
+        error: SourceError | None = None,
+    ) -> None:
+        self._error = error or SourceError("it broke", "Replug it")
         self._at_open = at_open
         self._after_s = after_s
         self._stop_s = stop_s
@@ -36,7 +45,7 @@ class Failing:
         return SourceInfo(name="failing", sample_rate_hz=8000, channels=2, notes=("odd",))
 
     def start(self, sink: Sink) -> None:
-        timer = threading.Timer(self._after_s, sink.ended, [SourceError("it broke", "Replug it")])
+        timer = threading.Timer(self._after_s, sink.ended, [self._error])
         timer.daemon = True
         timer.start()
 
@@ -89,6 +98,35 @@ def test_pictures_that_fail_end_it_with_their_error() -> None:
     source.stop()
     assert str(sink.error) == "it broke. Replug it"
     assert not sink.frames
+
+
+def test_sound_that_is_given_up_ends_it_as_was_asked_for() -> None:
+    source = Composite(synthetic(), Failing(after_s=0.2, error=SourceLostError("microphone is gone for 5 s")))
+    source.open()
+    sink = RecordingSink()
+    source.start(sink)
+    assert sink.over.wait(5)
+    source.stop()
+    assert str(sink.error) == "microphone is gone for 5 s"
+
+
+def test_the_state_is_that_of_the_pictures_and_a_lost_microphone_is_silence() -> None:
+    class Telling(Failing):
+        def __init__(self, *states: SourceState) -> None:
+            super().__init__(after_s=60)
+            self._states = states
+
+        def start(self, sink: Sink) -> None:
+            for state in self._states:
+                sink.announce(state, "so it is")
+
+    every = tuple(SourceState)
+    source = Composite(Telling(*every), Telling(*every))
+    source.open()
+    sink = RecordingSink()
+    source.start(sink)
+    told = [state for state, _ in sink.states]
+    assert told == [SourceState.SILENT, *(state for state in every if state is not SourceState.SILENT)]
 
 
 @pytest.mark.parametrize("which", ["video", "audio"])

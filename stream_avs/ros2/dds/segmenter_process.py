@@ -8,12 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from stream_avs.capture.base import Source
 from stream_avs.config import require
+from stream_avs.engine.load import load_models
 from stream_avs.ledger import Ledger
 from stream_avs.models.base import AnyModel
-from stream_avs.models.registry import load_model
 from stream_avs.ros2 import segmenter as topics
 from stream_avs.ros2.audio_fields import AUDIO_INFO, TYPES, AudioKind
 from stream_avs.ros2.dds.participant import Output, Participant
@@ -29,7 +30,7 @@ from stream_avs.ros2.fields import (
 )
 from stream_avs.ros2.qos import PROFILES, parse_qos
 from stream_avs.ros2.ros_clock import RosClock
-from stream_avs.ros2.segmenter import Segmenter, load_small
+from stream_avs.ros2.segmenter import Segmenter
 from stream_avs.ros2.settings import TOPICS, ImageTransport, SegmenterSettings
 from stream_avs.ros2.topic_source import TopicSource
 
@@ -94,8 +95,9 @@ def run_dds(
         StreamAvsError: the source or the model failed.
     """
     stop = stop or _stop_on_signals()
-    small_model = load_small(config, load_model) if model is None else None
-    model = model if model is not None else load_model(config.model)
+    load = partial(load_models, config) if model is None else None
+    model, small_model = load() if load is not None else (model, None)
+    assert model is not None
     kind = AudioKind.ROS_DRIVERS if config.ros.audio_kind == "auto" else AudioKind(config.ros.audio_kind)
     ledger = Ledger()
     with Participant(
@@ -107,7 +109,7 @@ def run_dds(
         source = TopicSource(clock, time.time_ns)
         segmenter = Segmenter(
             config, source if config.source == TOPICS else _device(config), model,
-            ros_clock=clock, ros_now_ns=time.time_ns, ledger=ledger, small_model=small_model,
+            ros_clock=clock, ros_now_ns=time.time_ns, ledger=ledger, small_model=small_model, load=load,
             emit=lambda topic, fields: outputs[topic].publish(fields),
             wanted=lambda topic: outputs[topic].readers > 0,
         )  # fmt: skip

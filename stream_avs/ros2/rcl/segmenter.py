@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from std_srvs.srv import SetBool, Trigger
 
 from stream_avs.config import ModelConfig
+from stream_avs.engine.load import load_models
 from stream_avs.errors import StreamAvsError
 from stream_avs.models.base import AnyModel
 from stream_avs.models.registry import load_model
@@ -18,7 +20,7 @@ from stream_avs.ros2.diagnostics import Status
 from stream_avs.ros2.fields import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, LABEL_INFO
 from stream_avs.ros2.qos import parse_qos
 from stream_avs.ros2.rcl.node import LATCHED, StreamNode
-from stream_avs.ros2.segmenter import Segmenter, load_small
+from stream_avs.ros2.segmenter import Segmenter
 from stream_avs.ros2.settings import TOPICS, ImageTransport, MaskSize, SegmenterSettings
 from stream_avs.ros2.topic_source import TopicSource
 
@@ -69,6 +71,7 @@ class SegmenterNode(StreamNode[SegmenterSettings]):
         self._segmenter = Segmenter(
             settings, source, model, ros_clock=clock, ros_now_ns=self.ros_now_ns, emit=self.emit,
             wanted=self.wanted, ledger=self.ledger, small_model=self._small_model,
+            load=partial(load_models, settings, self._load),
         )  # fmt: skip
         info = self._segmenter.start()
         self.emit(topics.LABEL_INFO, self._segmenter.label_info())
@@ -108,8 +111,7 @@ class SegmenterNode(StreamNode[SegmenterSettings]):
         return self._segmenter.statuses(self.get_name(), self.mismatches)
 
     def _load_models(self, settings: SegmenterSettings) -> AnyModel:
-        self._small_model = load_small(settings, self._load)
-        self._model = self._load(settings.model)
+        self._model, self._small_model = load_models(settings, self._load)
         self.get_logger().info(f"network {self._model.id} is loaded")
         return self._model
 
