@@ -52,7 +52,9 @@ def test_other_formats_are_refused(suffix: str) -> None:
         decode_picture(packed(RGB, suffix))
 
 
-@pytest.mark.parametrize("size", [(65_000, 65_000), (MAX_PIXELS + 1, 1), (2**31 - 1, 2**31 - 1), (0, 5)])
+@pytest.mark.parametrize(
+    "size", [(65_000, 65_000), (4000, 4000), (MAX_PIXELS + 1, 1), (2**31 - 1, 2**31 - 1), (0, 5)]
+)
 def test_a_size_that_nothing_stands_behind_is_refused_unread(size: tuple[int, int]) -> None:
     data = png_head(*size) + packed(RGB)[33:]
     tracemalloc.start()
@@ -60,6 +62,29 @@ def test_a_size_that_nothing_stands_behind_is_refused_unread(size: tuple[int, in
         decode_picture(data)
     assert tracemalloc.get_traced_memory()[1] < 100_000
     tracemalloc.stop()
+
+
+def test_a_chunk_that_reaches_past_the_end_is_refused_unread() -> None:
+    data = packed(RGB)
+    at = data.index(b"IDAT") - 4
+    tracemalloc.start()
+    with pytest.raises(PictureError, match="IDAT' is cut short"):
+        decode_picture(data[:at] + b"\xff\xff\xff\xf0" + data[at + 4 :])
+    assert tracemalloc.get_traced_memory()[1] < 100_000
+    tracemalloc.stop()
+
+
+def test_a_jpeg_of_very_many_scans_is_refused() -> None:
+    data = bytes(cv2.imencode(".jpg", RGB, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1])
+    assert decode_picture(data).shape == RGB.shape
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    with pytest.raises(PictureError, match="scans"):
+        decode_picture(data[:-2] + 40 * scan + data[-2:])
+
+
+def test_a_black_picture_of_a_large_camera_is_read() -> None:
+    for suffix in (".png", ".jpg"):
+        assert decode_picture(packed(np.zeros((2160, 3840, 3), np.uint8), suffix)).shape == (2160, 3840, 3)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,8 @@ class EvalReport:
             if content.pop("version") != VERSION:
                 raise ValueError("another version")
             content["scores"] = {k: math.nan if v is None else v for k, v in content["scores"].items()}
+            if any(value is not None and math.isinf(value) for value in content["scores"].values()):
+                raise ValueError("a score is infinite")
             return msgspec.convert(content, cls)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(f"not an evaluation report ({error})", "Write it again") from None
