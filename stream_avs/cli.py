@@ -34,6 +34,7 @@ COMMANDS = {
     "weights": "fetch published weights, or say where to put them",
     "dataset": "check AVSBench folders; write composed scenes",
     "train": "train CCFormer on AVSBench or composed scenes",
+    "finetune": "train on a few labelled clips of your own",
     "eval": "score a checkpoint: J, F, silent-frame false alarms",
 }
 """Each is `stream_avs.commands.<name>` with `run(argv) -> exit code`."""

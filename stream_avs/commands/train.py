@@ -18,6 +18,7 @@ from stream_avs.training.distributed import Group, join
 from stream_avs.training.finish import finish
 from stream_avs.training.progress_view import ProgressView
 from stream_avs.training.run_folder import RunFolder
+from stream_avs.training.scoring import Scored
 from stream_avs.training.state import TrainingState, read_state
 from stream_avs.training.stop import StopRequest, stop_request
 from stream_avs.training.trainer import Trainer
@@ -50,9 +51,26 @@ class Request:
     state: TrainingState | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """How a run ended.
+
+    Attributes:
+        exit_code: 0 when it is finished, 130 or 143 when a signal stopped it.
+        scored: its best network on val, and on test if that was asked for; empty when stopped.
+    """
+
+    exit_code: int
+    scored: tuple[Scored, ...] = ()
+
+
 def run(argv: list[str]) -> int:
     """Train; returns 0 when the run is finished, 130 or 143 when a signal stopped it."""
-    request = parse(argv)
+    return train(parse(argv)).exit_code
+
+
+def train(request: Request) -> Trained:
+    """Train until the end or a signal, and print scores or how to go on."""
     config = request.config
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -110,7 +128,7 @@ def parse(argv: list[str]) -> Request:
     return Request(config=config, state=None)
 
 
-def _train(request: Request, group: Group, view: ProgressView, stop: StopRequest) -> int:
+def _train(request: Request, group: Group, view: ProgressView, stop: StopRequest) -> Trained:
     config, state = request.config, request.state
     folder = RunFolder(path=Path(config.out))
     if config.tensorboard:
@@ -127,12 +145,12 @@ def _train(request: Request, group: Group, view: ProgressView, stop: StopRequest
             f"stopped after step {outcome.progress.step} of {trainer.last_step}; "
             f"go on with: stream-avs train --resume {folder.path}"
         )
-        return stop.exit_code
+        return Trained(exit_code=stop.exit_code)
     scored = finish(trainer, leads=group.leads)
     if group.leads:
         print("\n\n".join(s.report.to_text() for s in scored))
         print(f"\ncheckpoint {folder.best}\nreport     {folder.report_html}")
-    return 0
+    return Trained(exit_code=0, scored=scored)
 
 
 def _opening(trainer: Trainer, group: Group) -> str:

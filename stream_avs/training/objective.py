@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stream_avs.models.loss import Losses, Targets, total_loss
@@ -104,7 +105,7 @@ def segment(network: Network, batch: Batch) -> Tensor:
     frames = network.config.frames
     if not network.config.windowed or pictures.shape[1] <= frames:
         whole: NetworkOutput = network(pictures, batch.audio, every_layer=False)
-        return whole.masks[-1].float()
+        return _enlarged(whole.masks[-1], pictures)
     masks: list[Tensor] = []
     queries: Tensor | None = None
     for first in range(pictures.shape[1] - frames + 1):
@@ -114,4 +115,13 @@ def segment(network: Network, batch: Batch) -> Tensor:
         )
         queries = output.queries
         masks.append(output.masks[-1].float() if first == 0 else output.masks[-1][:, -1:].float())
-    return torch.cat(masks, dim=1)
+    return _enlarged(torch.cat(masks, dim=1), pictures)
+
+
+def _enlarged(logits: Tensor, pictures: Tensor) -> Tensor:
+    """Masks of a network that decides at a lower resolution, at the size of its pictures."""
+    size = pictures.shape[-2:]
+    if logits.shape[-2:] == size:
+        return logits.float()
+    flat = F.interpolate(logits.flatten(0, 1).float(), size=size, mode="bilinear", align_corners=False)
+    return flat.unflatten(0, logits.shape[:2])
