@@ -8,12 +8,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from stream_avs.errors import ConfigError, nearest
-from stream_avs.models.ccformer.config import PRESETS as CCFORMER
-from stream_avs.models.ccformer.config import CCFormerConfig, Mode, preset
+from stream_avs.models.architectures import ARCHITECTURES, architecture_of, find_preset, preset_names
+from stream_avs.models.ccformer.config import CCFormerConfig, Mode
+from stream_avs.models.costs import Cost, count, kept_costs, recount
+from stream_avs.models.network_config import NetworkConfig
 from stream_avs.models.registry import PRESETS as LIVE
 
 if TYPE_CHECKING:
-    from stream_avs.models.ccformer.budget import Budget, Row
+    from stream_avs.models.flops import Budget, Row
 
 
 def run(argv: list[str]) -> int:
@@ -24,27 +26,30 @@ def run(argv: list[str]) -> int:
     """
     parser = argparse.ArgumentParser(prog="stream-avs model", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="name every preset")
-    info = commands.add_parser("info", help="parameters and multiply-accumulates, module by module")
-    info.add_argument("preset", help="a CCFormer preset, e.g. pvt2")
+    listing = commands.add_parser("list", help="name every preset, with parameters and operations")
+    listing.add_argument("--recount", action="store_true", help="count all again (a minute) and keep it")
+    info = commands.add_parser(
+        "info", aliases=["show"], help="parameters and multiply-accumulates, module by module"
+    )
+    info.add_argument("preset", help="a network to train, e.g. pvt2, tpavi-pvt2, avsac-tiny")
     info.add_argument(
         "--input-px", type=int, default=0, help="side of the square input; default the preset's"
     )
-    info.add_argument("--mode", choices=[m.value for m in Mode], default="", help="default the preset's")
+    info.add_argument("--mode", choices=[m.value for m in Mode], default="", help="CCFormer alone")
     info.add_argument(
         "--classes", type=int, default=0, help="classes, 1 for sounding / not; default the preset's"
     )
     info.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(argv)
     if options.command == "list":
-        print("\n".join(_list()))
+        print("\n".join(_list(recount() if options.recount else kept_costs())))
         return 0
     config = _config(options)
     # counting needs torch, which takes seconds to import
-    from stream_avs.models.ccformer.budget import budget
+    from stream_avs.models.budget import budget
 
     of_paper = options.preset == "pvt2" and config.input_px == 224
-    counted = budget(config, config.input_px, paper=of_paper)
+    counted = budget(config, paper=of_paper)
     if options.json:
         print(
             json.dumps({"preset": options.preset, "input_px": config.input_px, **asdict(counted)}, indent=2)
@@ -54,54 +59,73 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _config(options: argparse.Namespace) -> CCFormerConfig:
-    if options.preset not in CCFORMER and options.preset in LIVE:
+def _config(options: argparse.Namespace) -> NetworkConfig:
+    names = preset_names()
+    if options.preset not in names and options.preset in {*LIVE, *ARCHITECTURES}:
         raise ConfigError(
-            f"preset {options.preset!r} is not a CCFormer",
-            f"`stream-avs model info` counts: {', '.join(CCFORMER)}",
+            f"preset {options.preset!r} is not one network to train",
+            f"`stream-avs model info` counts: {', '.join(names)}",
         )
-    if options.preset not in CCFORMER:
-        raise ConfigError(f"no preset {options.preset!r}", nearest(options.preset, {*CCFORMER, *LIVE}))
+    if options.preset not in names:
+        raise ConfigError(f"no preset {options.preset!r}", nearest(options.preset, {*names, *LIVE}))
     changes = {
         key: value for key, value in (("input_px", options.input_px), ("classes", options.classes)) if value
     }
     if options.mode:
         changes["mode"] = Mode(options.mode)
-    return preset(options.preset, **changes)
+    return find_preset(options.preset, **changes)
 
 
-def _list() -> list[str]:
-    rows = {name: p.summary for name, p in LIVE.items()}
-    for name, config in CCFORMER.items():
-        built = f"CCFormer on {config.image_encoder} and {config.audio_encoder}, {config.input_px} px"
-        rows.setdefault(name, f"{built}; to be trained")
-    width = max(map(len, rows))
-    return [f"{name:<{width}}  {summary}" for name, summary in rows.items()]
+def _list(costs: dict[str, Cost]) -> list[str]:
+    names = preset_names()
+    width = max(map(len, (*LIVE, *names)))
+    lines = ["To run: stream-avs run --model.preset NAME"]
+    lines += [f"  {name:<{width}}  {preset.summary}" for name, preset in LIVE.items()]
+    lines += [
+        "",
+        "To train: stream-avs train --architecture ARCHITECTURE --network PRESET ...",
+        f"  {'name':<{width}}  {'params M':>8}  {'GMAC':>6}  {'px':>3}  what",
+    ]
+    for name, (architecture, preset) in names.items():
+        config, cost = architecture.presets[preset], costs.get(name) or count(name)
+        lines.append(
+            f"  {name:<{width}}  {cost.parameters / 1e6:>8.2f}  {cost.live_macs / 1e9:>6.2f}  "
+            f"{config.input_px:>3}  {architecture.title} on {config.image_encoder} and {config.audio_encoder}"
+        )
+    return [*lines, "", "params: without VGGish (72.1 M, frozen). GMAC: one new mask of a live stream."]
 
 
-def _table(name: str, config: CCFormerConfig, counted: Budget, of_paper: bool) -> list[str]:
+def _table(name: str, config: NetworkConfig, counted: Budget, of_paper: bool) -> list[str]:
+    architecture = architecture_of(config)
+    mode = f", {config.mode} mode" if isinstance(config, CCFormerConfig) else ""
     lines = [
-        f"{name}: {config.image_encoder} + {config.audio_encoder}, {config.input_px} x {config.input_px} px, "
-        f"{config.mode} mode, {config.classes} class{'es' * (config.classes > 1)}",
+        f"{name}: {architecture.title} on {config.image_encoder} + {config.audio_encoder}, "
+        f"{config.input_px} x {config.input_px} px{mode}, "
+        f"{config.classes} class{'es' * (config.classes > 1)}",
         "",
         f"{'':<22}{'params M':>10}{'GMAC':>9}"
         + (f"{'paper M':>11}{'diff':>8}{'paper G':>9}{'diff':>8}" * of_paper),
     ]
     lines += [_line(row) for row in counted.rows]
-    lines += ["-" * len(lines[2]), _line(counted.total), ""]
-    fused = "fusion once" if config.mode is Mode.CAUSAL else f"fusion of {config.frames} frames"
-    note = "for one frame with the mask of every decoder layer, as in training"
-    if config.audio_encoder == "vggish":
-        note += "; parameters without VGGish, which stays frozen"
-    lines += [
-        f"Total {note}.",
-        f"Live, one new mask: {counted.live_macs / 1e9:.2f} GMAC (encoders once, {fused}, newest mask only).",
-    ]
+    lines += ["-" * len(lines[2]), _line(counted.total), "", *_notes(config, counted)]
     if of_paper:
         lines.append(
             "Paper: Table IV; its total, and what leaving out a module saves. Its FLOPs are MACs here."
         )
-    return lines
+    published = architecture.published.get(name.removeprefix(f"{architecture.name}-"))
+    return [*lines, f"Published: {published}"] if published else lines
+
+
+def _notes(config: NetworkConfig, counted: Budget) -> list[str]:
+    note = "for one frame with every mask that training supervises"
+    if config.audio_encoder == "vggish":
+        note += f"; parameters without VGGish, which stays frozen ({counted.all_parameters / 1e6:.2f} M with)"
+    frames = config.live_frames
+    fused = "fusion once" if not config.windowed or frames == 1 else f"fusion of {frames} frames"
+    return [
+        f"Total {note}.",
+        f"Live, one new mask: {counted.live_macs / 1e9:.2f} GMAC (encoders once, {fused}, newest mask only).",
+    ]
 
 
 def _line(row: Row) -> str:

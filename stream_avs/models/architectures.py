@@ -27,7 +27,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from stream_avs.errors import ConfigError, nearest
@@ -59,6 +59,7 @@ class Architecture:
         network: "module:class"; imported, and torch with it, when a network is built.
         loss: of its paper for one class (S4, MS3).
         semantic_loss: of its paper for several (AVSS).
+        published: what is published of a preset's size, and why ours differs, by preset.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Architecture:
     network: str
     loss: LossConfig
     semantic_loss: LossConfig
+    published: Mapping[str, str] = field(default_factory=dict)
 
     def preset(self, name: str, **changes: Any) -> NetworkConfig:
         """Return the preset `name`, with some fields changed.
@@ -116,6 +118,10 @@ ARCHITECTURES: dict[str, Architecture] = {
             # published: 0.5 times the sum over batches of 20 frames; the paper leaves it out for S4
             loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, match=10.0),
             semantic_loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, match=10.0),
+            published={
+                "pvt2": "101.32 M without VGGish; the published code also builds, and never runs, a residual "
+                "unit of 1.18 M at the coarsest stage, which is left out here"
+            },
         ),
         Architecture(
             name="avsac",
@@ -127,6 +133,10 @@ ARCHITECTURES: dict[str, Architecture] = {
             # dice and mix as in AVSegFormer; the paper's weight of AVFS is not known here
             loss=LossConfig(contrast=0.0, mix=0.1, avfs=0.1),
             semantic_loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, mix=0.1, avfs=0.1),
+            published={
+                "pvt2": "181 M with VGGish; the layers and widths of the two towers are not known and were "
+                "chosen to come near"
+            },
         ),
         Architecture(
             name="c3n",

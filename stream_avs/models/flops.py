@@ -8,12 +8,51 @@ operations (norms, softmax, bilinear lookups) are not counted, as in the papers'
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One part of the network.
+
+    Attributes:
+        name: of the part.
+        parameters: how many.
+        macs: multiply-accumulates for one frame, every mask that training supervises computed.
+        paper: parameters and FLOPs in the paper, where it says.
+    """
+
+    name: str
+    parameters: int
+    macs: int
+    paper: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a network costs.
+
+    Attributes:
+        rows: every part; they add up to the total.
+        total: without the audio encoder's parameters when it is VGGish, which stays frozen and which
+            papers do not count; its MACs are counted.
+        live_macs: for one new mask of a live stream: encoders once, only the newest mask.
+    """
+
+    rows: list[Row]
+    total: Row
+    live_macs: int
+
+    @property
+    def all_parameters(self) -> int:
+        """With every encoder, VGGish too."""
+        return sum(row.parameters for row in self.rows)
 
 
 def count_macs(root: nn.Module, *inputs: object) -> Counter[str]:

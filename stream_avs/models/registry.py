@@ -44,8 +44,8 @@ PRESETS: dict[str, Preset] = {
         *(
             Preset(
                 name=architecture.name,
-                summary=f"{architecture.title}, {architecture.summary}: your own, --model.weights FILE "
-                "from `stream-avs train`; every frame computed once",
+                summary=f"{architecture.title} of your own, --model.weights FILE from `stream-avs train`: "
+                f"{architecture.summary}",
                 factory="stream_avs.engine.network_stream:load",
             )
             for architecture in ARCHITECTURES.values()

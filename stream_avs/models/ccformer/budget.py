@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -12,7 +11,7 @@ from torch import nn
 from stream_avs.models.ccformer.ccformer import CCFormer
 from stream_avs.models.ccformer.config import CCFormerConfig, Mode
 from stream_avs.models.ccformer.step import CausalStep, EncodeStep, FuseStep
-from stream_avs.models.flops import count_macs
+from stream_avs.models.flops import Budget, Row, count_macs
 
 Owner = Callable[[str], bool]
 
@@ -20,39 +19,6 @@ PAPER_TOTAL = (143.4e6, 86.3e9)
 """Trainable parameters and FLOPs of the PVTv2 network, Table IV."""
 PAPER = {"EIM": (2.6e6, 5.5e9), "ICI": (4.6e6, 0.4e9), "ITI": (26.1e6, 0.2e9), "BCL": (0.4e6, 0.4e9)}
 """What Table IV saves by leaving a module out: parameters and FLOPs."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One part of the network.
-
-    Attributes:
-        name: of the part.
-        parameters: how many.
-        macs: multiply-accumulates for one frame, masks of every decoder layer computed.
-        paper: parameters and FLOPs in the paper, where it says.
-    """
-
-    name: str
-    parameters: int
-    macs: int
-    paper: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """What a network costs.
-
-    Attributes:
-        rows: every part; they add up to the total.
-        total: without the audio encoder's parameters when it is VGGish, which the paper keeps
-            frozen and does not count; its MACs are counted.
-        live_macs: for one new mask of a live stream: encoders once, only the newest mask.
-    """
-
-    rows: list[Row]
-    total: Row
-    live_macs: int
 
 
 def _prefix(*prefixes: str) -> Owner:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from stream_avs.models.ccformer.budget import PARTS, Budget, budget
+from stream_avs.models.ccformer.budget import PARTS, budget
 from stream_avs.models.ccformer.ccformer import CCFormer
 from stream_avs.models.ccformer.config import PRESETS, ContrastPartner, Controllers, Mode, preset
-from stream_avs.models.flops import count_macs, count_parameters
+from stream_avs.models.flops import Budget, count_macs, count_parameters
 
 
 @functools.cache
