@@ -30,6 +30,9 @@ TURNS: tuple[tuple[int, ...], ...] = ((1,), (2,), (), (3,), (1, 2), (), (3, 1), 
 
 LABELS = {1: "disc", 2: "square", 3: "triangle"}
 
+COLOURS: dict[int, tuple[int, int, int]] = {1: (210, 60, 50), 2: (60, 170, 70), 3: (60, 90, 220)}
+"""Per class id: RGB, except while a shape flashes."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Shape:
@@ -85,10 +88,9 @@ class SyntheticScene:
         grain = random.integers(-8, 9, (height, width, 3))
         self._background = np.clip(shade[..., None] + grain, 0, 255).astype(np.uint8)
         self._first_turn = int(random.integers(len(TURNS)))
-        colours = ((210, 60, 50), (60, 170, 70), (60, 90, 220))
         self._shapes = {
             class_id: _Shape(
-                colour=colours[class_id - 1],
+                colour=COLOURS[class_id],
                 centre=(0.25 * class_id, 0.5),
                 swing=(0.08, 0.22),
                 period_s=(float(random.uniform(3, 6)), float(random.uniform(4, 8))),

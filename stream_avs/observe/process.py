@@ -54,6 +54,19 @@ def usage_of(pid: int | None = None) -> Usage:
     )
 
 
+def set_priority(pid: int, nice: int) -> None:
+    """Give the leader of a session (see `setsid`) and its children a priority, -20 first.
+
+    Raises:
+        OSError: below 0 without being root, or no such process.
+    """
+    os.setpriority(os.PRIO_PROCESS, pid, nice)
+    group = Path(f"/proc/{pid}/autogroup")
+    if group.exists():
+        # Linux shares processors among sessions first, whatever the niceness within them.
+        group.write_text(str(nice))
+
+
 def machine_busy_s() -> float:
     """Return the processor time all processes have used since boot, in seconds; 0.0 without /proc."""
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import http.client
-import os
 import re
 import signal
 import socket
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from stream_avs.errors import PublishError, StreamAvsError
+from stream_avs.observe.process import set_priority
 
 _LINE = re.compile(r"(?P<name>\w+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -79,11 +79,7 @@ class Session:
 
     def _prefer(self, nice: int) -> None:
         try:
-            os.setpriority(os.PRIO_PROCESS, self.pid, nice)
-            group = Path(f"/proc/{self.pid}/autogroup")
-            if group.exists():
-                # Linux shares processors among sessions first, whatever the niceness within them.
-                group.write_text(str(nice))
+            set_priority(self.pid, nice)
         except OSError as error:
             self.stop()
             what = f"the session cannot have priority {nice}: {error.strerror}"

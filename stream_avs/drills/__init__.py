@@ -1,0 +1,1 @@
+"""What goes wrong on robots, done on purpose: each drill breaks one thing and measures how it mends."""
