@@ -9,8 +9,8 @@ from stream_avs.cli import main
 
 def test_list_names_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["model", "list"]) == 0
-    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert {"consensus", "pvt2", "r50", "nano", "tiny"} <= set(names)
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line]
+    assert {"consensus", "pvt2", "r50", "nano", "tiny", "tpavi-pvt2", "avsac-tiny"} <= set(names)
 
 
 def test_info_puts_the_paper_beside(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,3 +43,10 @@ def test_mistakes_are_explained(
 ) -> None:
     assert main(["model", *arguments]) == 2
     assert message.lower() in capsys.readouterr().err.lower()
+
+
+def test_info_says_what_is_published(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model", "show", "avsac-tiny"]) == 0
+    assert "AVSAC on tiny" in capsys.readouterr().out
+    assert main(["model", "info", "tpavi-tiny", "--mode", "causal"]) == 2
+    assert "TPAVI has no setting 'mode'" in capsys.readouterr().err
