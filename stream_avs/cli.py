@@ -36,6 +36,7 @@ COMMANDS = {
     "train": "train CCFormer on AVSBench or composed scenes",
     "finetune": "train on a few labelled clips of your own",
     "eval": "score a checkpoint: J, F, silent-frame false alarms",
+    "compare": "train all networks alike at small scale; tables, plot and raw results",
 }
 """Each is `stream_avs.commands.<name>` with `run(argv) -> exit code`."""
 

@@ -56,7 +56,7 @@ def switch_delay(
     p, m = _pair(predicted, truth)
     right = _right(p, m, iou, quiet_area)
     starts = np.flatnonzero(np.asarray(switched, np.bool_))
-    ends = [*starts[1:], len(p)]
+    ends = [*starts[1:], len(p)][: len(starts)]
     delays: list[int | None] = []
     for start, end in zip(starts, ends, strict=True):
         first = np.flatnonzero(right[start:end])

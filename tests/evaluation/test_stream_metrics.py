@@ -37,6 +37,13 @@ def test_a_mask_of_the_wrong_class_is_not_right() -> None:
     assert switch_delay(np.minimum(predicted, 1), np.minimum(truth, 1), [False, True]).delays == (0,)
 
 
+def test_a_stream_whose_sound_never_changes() -> None:
+    scores = switch_delay(np.zeros((3, 2, 2), int), np.ones((3, 2, 2), int), [False, False, False])
+    assert scores.delays == ()
+    assert scores.missed == 0
+    assert np.isnan(scores.mean_frames)
+
+
 def test_silence_is_followed_when_the_mask_is_gone() -> None:
     truth = np.stack([LEFT, NONE, NONE, NONE])
     predicted = np.stack([LEFT, LEFT, NONE, NONE])

@@ -47,7 +47,7 @@ class C3N(StatelessNetwork):
             nn.Hardswish(),
             nn.Linear(TAGGER_HIDDEN, len(config.heard)),
         )
-        self.register_buffer("similarity", torch.from_numpy(similarity(config.seen, config.heard)))
+        self.register_buffer("similarity", torch.tensor(similarity(config.seen, config.heard)))
         self.aspp = nn.ModuleList(Aspp(c, d, config.dilations) for c in channels)
         self.interaction = nn.ModuleList(TPAVI(d, config.inner, self.audio_channels) for _ in channels)
         self.decoder = Decoder(d, len(channels), config.classes)

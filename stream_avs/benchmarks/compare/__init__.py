@@ -1,0 +1,1 @@
+"""Which network, and which part of one, is worth its cost: all trained, scored and timed alike."""
