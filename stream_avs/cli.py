@@ -29,6 +29,7 @@ COMMANDS = {
     "keygen": "keys, so that other machines may read masks, and nobody else may",
     "doctor": "what is installed, what is missing and the command to get it",
     "soak": "watch a session for an hour: does memory, age or anything else grow?",
+    "drill": "break a session on purpose and measure how it mends",
     "bench": "what the pipeline adds to a mask's age, a long run, what one mask costs",
     "model": "list presets; parameters and operations of one",
     "weights": "fetch published weights, or say where to put them",

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pulse import RATE_HZ, PulseServer, missing
+
+from stream_avs.drills.pulse import RATE_HZ, PulseServer, missing
 
 pytestmark = [
     pytest.mark.pulseaudio,

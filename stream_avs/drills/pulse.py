@@ -14,6 +14,7 @@ import sys
 import time
 from ctypes.util import find_library
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +94,7 @@ class PulseServer:
                 raise RuntimeError("the PulseAudio server did not start")
             time.sleep(0.05)
         with open("/dev/zero", "rb") as zero:
-            self._spawn(*self._pacat(), "--latency-msec=20", stdin=zero, env=self.env)
+            self._spawn(*self.pacat(20), stdin=zero, env=self.env)
 
     def play(self, samples: NDArray[np.int16]) -> int:
         """Play samples and return the monotonic time in ns just before; waits until they are played."""
@@ -102,8 +103,7 @@ class PulseServer:
         with path.open("rb") as raw:
             begun_ns = time.monotonic_ns()
             # Buffered well: the player must not run dry on a busy machine.
-            command = [*self._pacat(), "--latency-msec=400"]
-            subprocess.run(command, stdin=raw, env=self.env, check=True, timeout=60)
+            subprocess.run(self.pacat(400), stdin=raw, env=self.env, check=True, timeout=60)
         return begun_ns
 
     def pause(self) -> None:
@@ -111,6 +111,7 @@ class PulseServer:
         self._server.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
+        """End the pause."""
         self._server.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
@@ -130,12 +131,16 @@ class PulseServer:
         """Run a Python script that sees this server as the machine's sound system."""
         return subprocess.Popen([sys.executable, str(script), *arguments], env=self.env)
 
-    def _pacat(self) -> tuple[str, ...]:
-        return ("pacat", "--device=avs_sink", f"--rate={RATE_HZ}", "--channels=1", "--format=s16le", "--raw")
+    def pacat(self, latency_ms: int) -> tuple[str, ...]:
+        """The command that plays raw samples from its standard input."""
+        form = (f"--rate={RATE_HZ}", "--channels=1", "--format=s16le", "--raw")
+        return ("pacat", "--device=avs_sink", *form, f"--latency-msec={latency_ms}")
 
-    def _spawn(self, *command: str, env: dict[str, str], stdin: object = None) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
+    def _spawn(
+        self, *command: str, env: dict[str, str], stdin: BinaryIO | None = None
+    ) -> subprocess.Popen[bytes]:
+        process: subprocess.Popen[bytes] = subprocess.Popen(
             command, env=env, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )  # type: ignore[call-overload]
+        )
         self._processes.append(process)
         return process
