@@ -9,9 +9,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from stream_avs.scrub import scrub
+
 
 class StreamAvsError(Exception):
-    """Root of all errors with a known cause and a next step.
+    """Root of all errors with a known cause and a next step; its text never holds credentials.
 
     Args:
         what: the thing and the value found, e.g. "cannot open camera 3".
@@ -21,9 +23,9 @@ class StreamAvsError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, next_step: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.next_step = next_step
+        self.what = scrub(what)
+        self.next_step = scrub(next_step)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         return f"{self.what}. {self.next_step}" if self.next_step else self.what

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from stream_avs.scrub import scrub
 from stream_avs.types import FRAME_DROPS, Event
 
 
@@ -33,10 +34,13 @@ class Ledger:
         self._listeners: tuple[Callable[[Entry, int], None], ...] = ()
 
     def record(self, event: Event, stamp_ns: int, detail: str = "", *, count: int = 1) -> None:
-        """Count `event` `count` times; `stamp_ns` is the stamp of the data it happened to."""
+        """Count `event` `count` times; `stamp_ns` is the stamp of the data it happened to.
+
+        Credentials in `detail` are left out.
+        """
         if count <= 0:
             return
-        entry = Entry(event=event, stamp_ns=stamp_ns, detail=detail)
+        entry = Entry(event=event, stamp_ns=stamp_ns, detail=scrub(detail))
         with self._lock:
             self._counts[event] += count
             self._recent.append(entry)

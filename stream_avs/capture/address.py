@@ -25,7 +25,8 @@ def redact(address: str) -> str:
     """
     scheme, separator, rest = address.partition("://")
     if not separator:
-        return address
+        # A scheme that was mistyped leaves the password behind a colon.
+        return address.rpartition("@")[2] if ":" in address.rpartition("@")[0] else address
     rest = rest.rpartition("@")[2]
     location, question, _ = rest.partition("?")
     return f"{scheme}://{location}" + ("?..." if question else "")

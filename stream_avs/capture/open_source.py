@@ -55,7 +55,7 @@ def make_source(config: RunConfig) -> Source:
         return Replay(source, config.media)
     if Path(source).exists():
         return Media(source, config.media, frame_id=frame_id)
-    raise SourceError(f"source {source!r} is no file and no device", _suggestion(source))
+    raise SourceError(f"source {redact(source)!r} is no file and no device", _suggestion(source))
 
 
 def is_recording(path: Path) -> bool:

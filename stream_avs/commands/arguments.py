@@ -8,8 +8,10 @@ from typing import Any, TypeVar, get_type_hints
 
 import tyro
 
+from stream_avs.capture.address import redact
 from stream_avs.config import RunConfig
 from stream_avs.errors import ConfigError
+from stream_avs.scrub import scrub
 
 T = TypeVar("T")
 R = TypeVar("R", bound=RunConfig)
@@ -33,16 +35,33 @@ def parse_arguments(
         SystemExit: 0 after `--help`, 2 after a usage error that has been explained.
         ConfigError: a value is out of range.
     """
-    settings = {
+    settings: dict[str, Any] = {
         "prog": f"stream-avs {command}",
         "args": spell_out_insecure(config, argv),
         "description": description,
         # Choices are spelled as in YAML: `--policy freshest`.
         "config": (tyro.conf.EnumChoicesFromValues,),
     }
-    if default is None:
-        return tyro.cli(config, **settings)  # type: ignore[call-overload, no-any-return]
-    return tyro.cli(config, default=default, **settings)  # type: ignore[call-overload, no-any-return]
+    if default is not None:
+        settings["default"] = _without_credentials(default) if {"-h", "--help"} & {*argv} else default
+    return ask(config, **settings)
+
+
+def ask(kind: type[T], /, *, args: list[str], **settings: Any) -> T:
+    """`tyro.cli`, but the explanation of a mistake shows no credentials of an address among `args`."""
+    shown = [scrub(argument) for argument in args]
+    if shown == args:
+        return tyro.cli(kind, args=args, **settings)  # type: ignore[no-any-return]
+    try:
+        return tyro.cli(kind, args=args, console_outputs=False, **settings)  # type: ignore[no-any-return]
+    except SystemExit:
+        tyro.cli(kind, args=shown, **settings)
+        raise
+
+
+def _without_credentials(config: T) -> T:
+    source = getattr(config, "source", "")
+    return replace(config, source=redact(source)) if source else config  # type: ignore[type-var]
 
 
 def spell_out_insecure(config: type[Any], argv: list[str]) -> list[str]:

@@ -21,6 +21,7 @@ from stream_avs.calibration.intrinsics import Intrinsics, IntrinsicsConfig, cali
 from stream_avs.calibration.intrinsics_plot import draw_intrinsics
 from stream_avs.calibration.record import FrameFeed
 from stream_avs.calibration.views import View, coverage, next_hint
+from stream_avs.capture.address import redact
 from stream_avs.commands.calibrate_common import StreamConfig, make_console, parse
 from stream_avs.config import CameraConfig, MicrophoneConfig, require
 
@@ -64,7 +65,7 @@ def run(argv: list[str]) -> int:
     out = Path(config.out or f"{config.name}.yaml")
     plot = Path(config.plot) if config.plot else out.with_suffix(".png")
     write_camera_info(out, result.info)
-    draw_intrinsics(result, config.images or config.source).save(plot)
+    draw_intrinsics(result, config.images or redact(config.source)).save(plot)
     _report(result, console)
     console.print(f"wrote {out} and {plot}")
     return 0

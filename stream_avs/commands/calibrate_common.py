@@ -8,6 +8,7 @@ from typing import TypeVar
 import tyro
 from rich.console import Console
 
+from stream_avs.commands.arguments import ask
 from stream_avs.config import MediaConfig, RtspTransport
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ class StreamConfig:
 
 def parse(config: type[T], name: str, argv: list[str], description: str | None) -> T:
     """Build the settings of `stream-avs calibrate NAME` from its command line."""
-    return tyro.cli(
+    return ask(
         config,
         prog=f"stream-avs calibrate {name}",
         args=argv,

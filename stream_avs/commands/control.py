@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 import tyro
 
+from stream_avs.commands.arguments import ask
 from stream_avs.config import require
 from stream_avs.control.client import command
 from stream_avs.control.messages import COMMANDS, Reason, Request, Reset, State
@@ -66,7 +67,7 @@ def run(argv: list[str]) -> int:
         ConfigError: no keys, or a reason that is none.
         PublishError: nobody answers, or the session refuses.
     """
-    config = tyro.cli(ControlCommand, prog="stream-avs control", args=argv, description=DESCRIPTION)
+    config = ask(ControlCommand, prog="stream-avs control", args=argv, description=DESCRIPTION)
     reply = command(
         config.address, _request(config), key=config.key, server_key=config.server_key,
         timeout_s=config.timeout_s,

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 import tyro
 
+from stream_avs.commands.arguments import ask
 from stream_avs.commands.mask_window import MaskWindow
 from stream_avs.config import require
 from stream_avs.errors import PublishError, WireError
@@ -68,7 +69,7 @@ def run(argv: list[str]) -> int:
         PublishError: the address is malformed, a key file is no good, or nothing is heard there.
         MissingPackageError: `--draw` without an OpenCV that opens windows.
     """
-    config = tyro.cli(SubscribeConfig, prog="stream-avs subscribe", args=argv, description=DESCRIPTION)
+    config = ask(SubscribeConfig, prog="stream-avs subscribe", args=argv, description=DESCRIPTION)
     with ExitStack() as stack:
         outputs: list[Output] = [_print_json if config.json else _print_line]
         if config.save:
