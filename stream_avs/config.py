@@ -191,7 +191,7 @@ class WindowConfig:
     audio_wait_s: float = 0.25
     """How long a frame waits for its audio before it goes on without."""
     gap_s: float = 2.0
-    """A hole in the frames longer than this resets the carried state."""
+    """A hole in the frames, or in the frames with sound, longer than this resets the carried state."""
     timeshift_cam_mic_s: float = 0.0
     """Calibrated shift in seconds: t_mic = t_cam + timeshift_cam_mic (Kalibr's convention)."""
     frame_slots: int = 48
@@ -286,7 +286,7 @@ class BackoffConfig:
     """Delay before the first attempt."""
     factor: float = 2.0
     """Each delay is so many times the one before."""
-    most_s: float = 1.0
+    most_s: float = 0.5
     """No delay is longer; a source is back within this and the time it takes to open."""
     jitter: float = 0.3
     """Share of each delay that is taken off at random, 0..1."""

@@ -80,6 +80,7 @@ class Pipeline:
             stream=config.name,
             ledger=self.ledger,
             timeshift_cam_mic_ns=round(config.window.timeshift_cam_mic_s * NS_PER_S),
+            gap_ns=round(config.window.gap_s * NS_PER_S),
         )
         self._model = model
         self._small_model = small_model

@@ -41,6 +41,11 @@ TRANSPORT_STREAM_OPTIONS = {
     "max_delay": "50000",
 }
 
+TRANSPORT_STREAM_AGAIN = {
+    # The tables of the stream, sent every 0.1 s, name its tracks; the decoders find out the rest.
+    "analyzeduration": "300000",
+}
+
 UDP_OPTIONS = {
     # A burst beyond the socket buffer damages some frames (counted), it does not end the stream.
     "overrun_nonfatal": "1",
@@ -57,8 +62,13 @@ def import_av() -> Any:
     return av
 
 
-def open_container(address: str, config: MediaConfig) -> InputContainer:
+def open_container(address: str, config: MediaConfig, *, again: bool = False) -> InputContainer:
     """Open a file or a network address.
+
+    Args:
+        address: file or network address.
+        config: network settings.
+        again: it was open before, so what it holds is known and need not be probed for long.
 
     Raises:
         SourceError: not there, refused, silent or not media; the message never holds credentials.
@@ -73,6 +83,7 @@ def open_container(address: str, config: MediaConfig) -> InputContainer:
         options = {**RTSP_OPTIONS, "rtsp_transport": config.rtsp_transport.value}
     elif scheme in ("udp", "tcp"):
         options = {**TRANSPORT_STREAM_OPTIONS, **(UDP_OPTIONS if scheme == "udp" else {})}
+        options |= TRANSPORT_STREAM_AGAIN if again else {}
     begun_s = time.monotonic()
     timeout = (config.timeout_s, config.timeout_s) if scheme else None
     try:

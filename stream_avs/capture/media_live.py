@@ -116,7 +116,7 @@ class LiveStream:
         """Open again, however long it takes; None when stopped."""
         for _ in reconnect.attempts(why, stop):
             try:
-                container = open_container(self._address, self._again)
+                container = open_container(self._address, self._again, again=True)
             except SourceError:
                 continue
             if not stop.is_set() and container.streams.video:

@@ -114,8 +114,10 @@ class Microphone:
 
     def _open_stream(self, library: AudioLibrary) -> MicrophoneInfo:
         config = self._config
-        device = pick_microphone(library.devices(), self._wanted)
-        self._wanted = self._wanted and device.name
+        devices = library.devices()
+        device = pick_microphone(devices, self._wanted)
+        if self._wanted and [d.name for d in devices].count(device.name) == 1:
+            self._wanted = device.name
         self._name = f"microphone {device.index} ({device.name})"
         if config.channels > device.channels:
             raise SourceError(
@@ -144,20 +146,22 @@ class Microphone:
         try:
             self._stream.start()
             while not stop.is_set():
-                self._capture(sink, stop)
+                self._capture(reconnect, sink, stop)
                 if stop.is_set():
                     return
                 self._reopen(reconnect, stop)
         finally:
             self._close()
 
-    def _capture(self, sink: Sink, stop: threading.Event) -> None:
+    def _capture(self, reconnect: Reconnect, sink: Sink, stop: threading.Event) -> None:
         """Hand over blocks until stopped, or until none come any more."""
         time = MicrophoneTime(self._rate_hz, sink)
         heard_ns = self._clock()
         while not stop.wait(POLL_S):
             while (captured := self._queue.pop()) is not None and not stop.is_set():
                 heard_ns = self._clock()
+                if reconnect.lost:
+                    reconnect.back()
                 stamp_ns = time.place(captured)
                 sink.audio(
                     AudioBlock(
@@ -172,8 +176,8 @@ class Microphone:
 
     def _reopen(self, reconnect: Reconnect, stop: threading.Event) -> None:
         assert self._library is not None
-        self._close()
         for _ in reconnect.attempts(f"no samples from {self._name}; opening it again", stop):
+            self._close()
             self._library.refresh()
             try:
                 self._open_stream(self._library)
@@ -182,7 +186,7 @@ class Microphone:
             except SourceError:
                 self._close()
                 continue
-            reconnect.back()
+            return  # it is back when samples come
 
     def _close(self) -> None:
         stream, self._stream = self._stream, None

@@ -77,6 +77,11 @@ class Reconnect:
         self._backoff = Backoff(config)
         self._back_ns = clock()
 
+    @property
+    def lost(self) -> bool:
+        """True from the first of the attempts until `back`."""
+        return self._absence.lost
+
     def attempts(
         self, why: str, stop: threading.Event, sooner: Callable[[], bool] | None = None
     ) -> Iterator[None]:
@@ -92,7 +97,8 @@ class Reconnect:
         """
         if self._clock() - self._back_ns > STEADY_NS:
             self._backoff.reset()
-        self._absence.begin(why)
+        if not self._absence.lost:
+            self._absence.begin(why)
         while self._absence.lost and self._backoff.wait(stop, sooner):
             yield
             if self._absence.lost:

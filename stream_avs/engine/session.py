@@ -28,8 +28,9 @@ class Session:
     """The state of one stream, stepped window by window by one thread.
 
     State is cleared before a window that asks for it, at the first window, when the picture's
-    geometry changes, when stamps go backwards, after a failed step, and on request. The first
-    result that the cleared state takes part in says so.
+    geometry changes, when stamps go backwards, after a failed step, when it has not been stepped for
+    `gap_ns` (e.g. for lack of sound), and on request. The first result that the cleared state takes
+    part in says so.
 
     Args:
         model: shared by any number of sessions.
@@ -38,6 +39,7 @@ class Session:
         clock: returns monotonic nanoseconds.
         timeshift_cam_mic_ns: the calibrated shift that the join applies, copied to every result.
         unix_offset: returns unix time minus monotonic time, ns.
+        gap_ns: state of a frame older than this says nothing about the present one; 0 for no limit.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Session:
         clock: MonotonicClock = monotonic_ns,
         timeshift_cam_mic_ns: int = 0,
         unix_offset: Callable[[], int] = unix_offset_ns,
+        gap_ns: int = 0,
     ) -> None:
         self._model = model
         self._stream = stream
@@ -56,12 +59,14 @@ class Session:
         self._clock = clock
         self._timeshift_cam_mic_ns = timeshift_cam_mic_ns
         self._unix_offset = unix_offset
+        self._gap_ns = gap_ns
         self._state: Any = model.initial_state()
         self._requested = "start"  # reason of a reset not carried out yet
         self._announce = ""  # reason of a reset no result has told yet
         self._counts: Counter[str] = Counter()
         self._geometry: tuple[int, ...] | None = None
         self._newest_ns: int | None = None
+        self._stepped_ns: int | None = None  # frame that the state is of
         self._window_seq = 0
         self._dropped_before = ledger.dropped_frames()
         self._audio_damaged = False
@@ -79,6 +84,7 @@ class Session:
             clock=self._clock,
             timeshift_cam_mic_ns=self._timeshift_cam_mic_ns,
             unix_offset=self._unix_offset,
+            gap_ns=self._gap_ns,
         )
         heir._requested = reason
         heir._counts = self._counts.copy()
@@ -129,6 +135,9 @@ class Session:
         if coverage < MIN_COVERAGE:
             decision, state, reason = self._nothing(), ResultState.NO_AUDIO, ""
         else:
+            stepped_ns, self._stepped_ns = self._stepped_ns, window.newest.stamp_ns
+            if self._gap_ns and stepped_ns and self._stepped_ns - stepped_ns > self._gap_ns:
+                self._clear("gap")
             decision = self._decide(window, stages)
             reason, self._announce = self._announce, ""
             state = ResultState.RESET if reason else ResultState.OK
@@ -148,10 +157,14 @@ class Session:
         self._requested = ""
         self._geometry, self._newest_ns = geometry, stamp_ns
         if reason:
-            self._last = None
-            self._state = self._model.initial_state()
-            self._counts[reason] += 1
-            self._announce = reason
+            self._stepped_ns = None
+            self._clear(reason)
+
+    def _clear(self, reason: str) -> None:
+        self._last = None
+        self._state = self._model.initial_state()
+        self._counts[reason] += 1
+        self._announce = reason
 
     def _finite(self, window: Window) -> tuple[Window, float]:
         """Return the window with missing samples for non-finite ones, and the newest row's coverage."""

@@ -97,6 +97,7 @@ class Reproducer:
             clock=self._clock,
             timeshift_cam_mic_ns=round(window.timeshift_cam_mic_s * NS_PER_S),
             unix_offset=lambda: recording.info.offset_ns,
+            gap_ns=round(window.gap_s * NS_PER_S),
         )
         self._budget_ns = round(window.staleness_budget_s * NS_PER_S)
         self._wait_ns = min(round(window.audio_wait_s * NS_PER_S), self._budget_ns // 2)

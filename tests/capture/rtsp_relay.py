@@ -24,9 +24,9 @@ class _Player:
 
 
 class RtspRelay:
-    """Listens on a free loopback port; `url` is where to publish and to play."""
+    """Listens on a loopback port, 0 for a free one; `url` is where to publish and to play."""
 
-    def __init__(self, credentials: str = "") -> None:
+    def __init__(self, credentials: str = "", port: int = 0) -> None:
         self._credentials = credentials
         self._sdp = b""
         self._published = threading.Event()
@@ -35,7 +35,7 @@ class RtspRelay:
         self._reports: dict[int, bytes] = {}
         self.silent = False
         self.plays = 0
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", port))
         self.port = self._server.getsockname()[1]
         self.url = f"rtsp://127.0.0.1:{self.port}/live"
         threading.Thread(target=self._accept, daemon=True).start()

@@ -21,9 +21,10 @@ from rtsp_relay import RtspRelay
 
 from stream_avs.capture.base import SourceInfo
 from stream_avs.capture.media import Media
+from stream_avs.capture.media_live import attempt_s
 from stream_avs.config import MediaConfig
 from stream_avs.errors import SourceError
-from stream_avs.types import NS_PER_S, Event
+from stream_avs.types import NS_PER_S, Event, SourceState
 
 needs_ffmpeg = pytest.mark.skipif(
     shutil.which("ffmpeg") is None, reason="needs the ffmpeg program (Debian package ffmpeg) as the sender"
@@ -104,6 +105,13 @@ def check_stamps(sink: RecordingSink) -> None:
     assert sum(apart) <= sink.counts()[Event.CLOCK_SNAP], "within a frame"
 
 
+def test_attempts_end_soon_for_a_host_that_is_not_there_answers_nothing() -> None:
+    assert attempt_s("rtsp://h/1", 10.0, opened_s=0.4) == 2.0
+    assert attempt_s("rtsp://h/1", 10.0, opened_s=1.5) == 4.5, "a slow one gets its time"
+    assert attempt_s("rtsp://h/1", 1.0, opened_s=1.5) == 1.0
+    assert attempt_s("udp://h:1", 10.0, opened_s=0.4) == 10.0, "nobody answers there, ever"
+
+
 @needs_ffmpeg
 def test_rtsp(relay: RtspRelay) -> None:
     with receiving(relay.url) as (sink, info):
@@ -125,6 +133,7 @@ def test_rtsp_is_opened_again_after_the_server_hangs_up(relay: RtspRelay) -> Non
     assert relay.plays == 2
     assert sink.counts()[Event.RECONNECT] == 1
     assert [reason for reason, _ in sink.discontinuities] == ["reconnect"]
+    assert [state for state, _ in sink.states] == [SourceState.RECONNECTING, SourceState.LIVE]
     assert any("lost rtsp://" in detail for _, _, detail in sink.events)
     assert sink.ends == 0
     back_ns = sink.discontinuities[0][1]

@@ -344,3 +344,31 @@ def test_the_transform_maps_borders_onto_borders(mask_h: int, mask_w: int, heigh
 )
 def test_levels(samples: np.ndarray, level: float) -> None:
     assert level_dbfs(samples.astype(np.float32)) == pytest.approx(level, abs=1e-4)
+
+
+def test_state_that_was_not_stepped_for_too_long_is_cleared() -> None:
+    """Pictures go on while a microphone is away; what the state remembers grows old meanwhile."""
+    bench = Bench()
+    bench.session = Session(
+        bench.model, stream="cam0", ledger=bench.ledger, clock=bench.clock, gap_ns=2 * S_NS
+    )
+    said = []
+    for tenth in range(80):
+        coverage = 0.0 if 10 <= tenth < 25 or 35 <= tenth < 60 else 1.0  # away for 1.5 s, then for 2.5 s
+        result = bench.step(stamp_ns=(1000 + tenth) * S_NS // 10, coverage=coverage)
+        said.append(result.reset_reason)
+    assert {k: reason for k, reason in enumerate(said) if reason} == {0: "start", 60: "gap"}
+    assert bench.session.reset_counts == {"start": 1, "gap": 1}
+
+
+def test_a_successor_goes_on_where_the_session_was() -> None:
+    bench = Bench()
+    before = [bench.step(stamp_ns=(k + 1) * S_NS) for k in range(3)]
+    bench.ledger.record(Event.STALE, 0)
+    old, bench.session = bench.session, bench.session.successor(Counting(bench.clock), "restart")
+    old.step(window(stamp_ns=50 * S_NS))  # whatever the old one still does
+    after = bench.step(stamp_ns=4 * S_NS)
+    assert [r.window_seq for r in (*before, after)] == [0, 1, 2, 3]
+    assert (after.state, after.reset_reason, after.dropped) == ("reset", "restart", 1)
+    assert bench.session.reset_counts == {"start": 1, "restart": 1}
+    assert (after.unix_offset_ns, after.timeshift_cam_mic_ns) == (42, -7)

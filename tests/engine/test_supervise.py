@@ -26,7 +26,12 @@ Fault = Callable[[Decision], Decision]
 
 
 class FaultyModel(DiscModel):
-    """Steps until `fault` is set, then does what it says, for one step or for all."""
+    """Steps until `fault` is set, then does what it says, for one step or for all.
+
+    Hears so little that it has its sound at once.
+    """
+
+    context_s = 0.2
 
     def __init__(self, name: str = "first", fault: Fault | None = None) -> None:
         super().__init__()
@@ -294,7 +299,7 @@ def test_it_stops_in_time_while_a_step_hangs() -> None:
 def test_no_thread_is_left_after_many_restarts() -> None:
     with running(replace(QUICK, restarts=0)) as stream:
         before = threading.active_count()
-        for k in range(8):
+        for k in range(4):
             assert stream.pipeline.supervisor is not None
             stream.pipeline.supervisor.restart("drill")
             stream.until(lambda k=k: stream.pipeline.supervisor.restarts == k + 1)
