@@ -8,33 +8,19 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from torch import Tensor, nn
 
 from stream_avs.benchmarks.compare.entries import Entry
 from stream_avs.benchmarks.compare.results import Cost
 from stream_avs.benchmarks.compare.scale import Scale, train_config
 from stream_avs.engine.backends.base import Step
-from stream_avs.engine.ccformer_examples import example_steps
+from stream_avs.engine.ccformer_examples import example_steps as ccformer_steps
+from stream_avs.engine.window_engine import example_steps as stateless_steps
 from stream_avs.models import architectures
 from stream_avs.models.ccformer.ccformer import CCFormer
 from stream_avs.models.flops import count_macs, count_parameters
 from stream_avs.models.network import Network, StatelessNetwork
 
 _WARM_UP_ROUNDS = 3
-
-
-class LiveStep(nn.Module):
-    """One mask of a network that carries nothing, with what was kept of the older frames."""
-
-    def __init__(self, network: StatelessNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, frame: Tensor, audio: Tensor, *older: Tensor) -> Tensor:
-        """[1, 1, 3, S, S], [1, 1, ...], each shared [1, T - 1, ...] -> logits [1, 1, classes, S, S]."""
-        features = self.network.encode_frames(frame, audio)
-        kept = [torch.cat(pair, dim=1) for pair in zip(older, features.shared, strict=True)]
-        return self.network.segment(features.own, kept, every_layer=False).masks[-1]
 
 
 def measure_costs(entries: Sequence[Entry], scale: Scale, *, rounds: int = 40) -> tuple[Cost, ...]:
@@ -46,7 +32,7 @@ def measure_costs(entries: Sequence[Entry], scale: Scale, *, rounds: int = 40) -
     torch.set_num_threads(1)
     try:
         networks = [_network(entry, scale) for entry in entries]
-        steps = [live_steps(network, scale.input_px) for network in networks]
+        steps = [_steps(network, scale.input_px) for network in networks]
         spent: list[list[tuple[float, float]]] = [[] for _ in entries]
         with torch.inference_mode():
             for _ in range(rounds + _WARM_UP_ROUNDS):
@@ -66,21 +52,12 @@ def measure_costs(entries: Sequence[Entry], scale: Scale, *, rounds: int = 40) -
     return tuple(costs)
 
 
-def live_steps(network: Network, input_px: int) -> tuple[Step, ...]:
-    """The modules that make one mask, with arguments as in the middle of a stream.
-
-    Raises:
-        TypeError: a network that carries state and is not CCFormer.
-    """
+def _steps(network: Network, input_px: int) -> tuple[Step, Step]:
+    """Both halves of a mask, encode and fuse, as the engine runs them in the middle of a stream."""
     if isinstance(network, CCFormer):
-        return example_steps(network, input_px, 1)
-    if not isinstance(network, StatelessNetwork):
-        raise TypeError(f"{type(network).__name__} has no live step here")
-    frame, audio = torch.rand(1, 1, 3, input_px, input_px), torch.randn(1, 1, *network.audio_shape)
-    with torch.no_grad():
-        shared = network.encode_frames(frame, audio).shared
-    older = [x.repeat_interleave(network.config.frames - 1, dim=1) for x in shared]
-    return (Step(module=LiveStep(network).eval(), example=(frame, audio, *older)),)
+        return ccformer_steps(network, input_px, 1)
+    assert isinstance(network, StatelessNetwork)
+    return stateless_steps(network, input_px, 1)
 
 
 def _network(entry: Entry, scale: Scale) -> Network:
@@ -91,7 +68,7 @@ def _network(entry: Entry, scale: Scale) -> Network:
 
 def _mmac(entry: Entry, scale: Scale) -> float:
     with torch.device("meta"):
-        steps = live_steps(_network(entry, scale), scale.input_px)
+        steps = _steps(_network(entry, scale), scale.input_px)
     return sum(count_macs(step.module, *step.example).total() for step in steps) / 1e6
 
 

@@ -20,7 +20,7 @@ _BAR = {Group.NETWORK: (180, 110, 30), Group.COMPONENT: (60, 140, 60)}
 
 
 def plot_results(results: Results, path: Path) -> None:
-    """Draw every metric and the time of one mask.
+    """Draw every metric and the processor time of one mask.
 
     Raises:
         PublishError: the file cannot be written.
@@ -38,9 +38,9 @@ def draw_results(results: Results) -> np.ndarray:
     columns: list[tuple[str, list[list[float]]]] = [
         (_title(metric), [_shown(results, entry.name, metric) for entry in rows]) for metric in METRICS
     ]
-    costs = {cost.entry: cost.ms for cost in results.costs}
+    costs = {cost.entry: cost.cpu_ms for cost in results.costs}
     if costs:
-        columns.append(("ms per mask", [[costs[e.name]] if e.name in costs else [] for e in rows]))
+        columns.append(("CPU ms per mask", [[costs[e.name]] if e.name in costs else [] for e in rows]))
     height, width = _TOP_PX + _ROW_PX * len(rows) + 40, _LEFT_PX + len(columns) * (_COLUMN_PX + _GAP_PX)
     canvas = np.full((height, width, 3), 255, np.uint8)
     for row, entry in enumerate(rows):

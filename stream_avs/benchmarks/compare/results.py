@@ -173,7 +173,7 @@ def write_results(path: Path, results: Results) -> None:
     Raises:
         ConfigError: it cannot be written.
     """
-    content = {"format": FORMAT, **_finite(asdict(results))}
+    content = {"format": FORMAT, "command": rebuild(results), **_finite(asdict(results))}
     make_folder(path.parent)
     try:
         write_text_whole(path, json.dumps(content, indent=1) + "\n")
@@ -181,6 +181,19 @@ def write_results(path: Path, results: Results) -> None:
         raise ConfigError(
             f"cannot write {path}: {error.strerror}", "Choose another folder with --out"
         ) from None
+
+
+def rebuild(results: Results) -> str:
+    """The command that makes these results again."""
+    names = list(dict.fromkeys(run.entry for run in results.runs))
+    seeds = 1 + max((run.seed for run in results.runs), default=0)
+    default = asdict(Scale())
+    scale = "".join(
+        f" --scale.{key.replace('_', '-')} {value}"
+        for key, value in asdict(results.scale).items()
+        if value != default[key]
+    )
+    return f"stream-avs compare --entries {' '.join(names)} --seeds {seeds}{scale}"
 
 
 def _run(content: dict[str, Any]) -> RunResult:

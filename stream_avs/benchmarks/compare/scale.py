@@ -30,7 +30,7 @@ class Scale:
     """Clips per step."""
     learning_rate: float = 1e-3
     """After the warm-up; falls to zero along a cosine."""
-    input_px: int = 48
+    input_px: int = 32
     """Side of the picture."""
     frames: int = 3
     """Frames of a clip and of a window."""

@@ -29,44 +29,46 @@ def _opening(results: Results) -> str:
         f"order for every network. Scores in % (switch delay in s), mean ± standard deviation over seeds, "
         f"on {any_run.get('frames', 0)} sounding, {any_run.get('silent_frames', 0)} silent and "
         f"{any_run.get('off_screen_frames', 0)} off-screen frames and {any_run.get('switches', 0)} switches "
-        f"of each run. Cost of one live mask: {results.machine.cpu}, one thread. A comparison at this scale "
-        f"says little about the networks at theirs."
+        f"of each run. Cost of one live mask: processor time, one thread of {results.machine.cpu}. "
+        f"* the 95 % interval leaves out zero. A comparison at this scale says little about the networks "
+        f"at theirs."
     )
 
 
 def _networks(results: Results) -> str:
+    head = ["", *map(_title, METRICS), "J against CCFormer (95 %)", "M parameters", "MMAC", "CPU ms", "n"]
     costs = {cost.entry: cost for cost in results.costs}
-    head = ["", *(_title(metric) for metric in METRICS), "M parameters", "MMAC", "ms", "n"]
     rows = []
     for entry in _present(results, Group.NETWORK):
-        spreads = [spread(by_seed(results.runs, entry.name, metric.key).values()) for metric in METRICS]
-        cells = [_spread(s, metric) for s, metric in zip(spreads, METRICS, strict=True)]
-        rows.append([entry.title, *cells, *_cost(costs.get(entry.name)), str(spreads[0].n)])
+        cost = costs.get(entry.name)
+        parameters = f"{cost.parameters / 1e6:.2f}" if cost else _NOTHING
+        *scores, n = _scores(results, entry)
+        rows.append([entry.title, *scores, parameters, *_cost(cost), n])
     return _table(head, rows)
 
 
 def _components(results: Results) -> str:
-    j, full = METRICS[0], by_seed(results.runs, REFERENCE, METRICS[0].key)
     head = [
-        "CCFormer", *(_title(metric) for metric in METRICS), "J against full (95 %)", "the paper: MS3, S4",
-        "MMAC", "n",
+        "CCFormer", *map(_title, METRICS), "J against full (95 %)", "the paper's: MS3, S4",
+        "MMAC", "CPU ms", "n",
     ]  # fmt: skip
     costs = {cost.entry: cost for cost in results.costs}
     rows = []
     for entry in (ENTRIES[REFERENCE], *_present(results, Group.COMPONENT)):
-        spreads = [spread(by_seed(results.runs, entry.name, metric.key).values()) for metric in METRICS]
-        cells = [_spread(s, metric) for s, metric in zip(spreads, METRICS, strict=True)]
-        against = _NOTHING
-        if entry.name != REFERENCE:
-            against = _difference(difference(by_seed(results.runs, entry.name, j.key), full))
-        cost = costs.get(entry.name)
-        rows.append(
-            [
-                "full" if entry.name == REFERENCE else entry.title, *cells, against, _claim(entry),
-                f"{cost.mmac:.1f}" if cost else _NOTHING, str(spreads[0].n),
-            ]
-        )  # fmt: skip
+        title = "full" if entry.name == REFERENCE else entry.title
+        *scores, n = _scores(results, entry)
+        rows.append([title, *scores, _claim(entry), *_cost(costs.get(entry.name)), n])
     return _table(head, rows)
+
+
+def _scores(results: Results, entry: Entry) -> list[str]:
+    """All metrics, J against the reference, and the number of runs."""
+    runs, key = results.runs, METRICS[0].key
+    cells = [_spread(spread(by_seed(runs, entry.name, metric.key).values()), metric) for metric in METRICS]
+    against = _NOTHING
+    if entry.name != REFERENCE:
+        against = _difference(difference(by_seed(runs, entry.name, key), by_seed(runs, REFERENCE, key)))
+    return [*cells, against, str(len(by_seed(runs, entry.name, key)))]
 
 
 def _present(results: Results, group: Group) -> list[Entry]:
@@ -103,9 +105,7 @@ def _claim(entry: Entry) -> str:
 
 
 def _cost(cost: Cost | None) -> list[str]:
-    if cost is None:
-        return [_NOTHING] * 3
-    return [f"{cost.parameters / 1e6:.2f}", f"{cost.mmac:.1f}", f"{cost.ms:.1f}"]
+    return [f"{cost.mmac:.1f}", f"{cost.cpu_ms:.1f}"] if cost else [_NOTHING] * 2
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
