@@ -1,4 +1,4 @@
-"""What one mask costs: each preset, mode, backend and batch beside the naive five-frame recomputation.
+"""What one mask costs: each preset, mode, backend and batch beside recomputing its whole window.
 
 All cases take turns within each round, so that whatever else the machine does falls on all alike;
 compare the ratios of one run, on a busy machine those of processor time. Weights are random: they do
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
 
@@ -21,20 +21,23 @@ from stream_avs.benchmarks.machine import Quantiles, quantiles, resident_mb
 from stream_avs.config import BackendName, Precision
 from stream_avs.engine.backends.base import Step
 from stream_avs.engine.backends.prepare import Prepared, Report, prepare
-from stream_avs.engine.ccformer_engine import CCFormerEngine
-from stream_avs.engine.ccformer_examples import example_steps
+from stream_avs.engine.ccformer_examples import example_steps as ccformer_steps
+from stream_avs.engine.network_stream import AnyEngine, engine_of
 from stream_avs.engine.requests import FrameInput, Request
+from stream_avs.engine.window_engine import example_steps as stateless_steps
+from stream_avs.models import architectures
 from stream_avs.models.ccformer.ccformer import CCFormer
-from stream_avs.models.ccformer.config import Mode, preset
+from stream_avs.models.ccformer.config import CCFormerConfig, Mode
 from stream_avs.models.deformable_attention import DeformableAttention
 from stream_avs.models.flops import count_macs
+from stream_avs.models.network import Network, NetworkOutput, StatelessNetwork
 
 _WARM_UP_ROUNDS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One way to make masks; `input_px` 0 is the preset's own."""
+    """One way to make masks; `input_px` 0 is the preset's own. `mode` is CCFormer's; others have windows."""
 
     preset: str
     mode: Mode
@@ -104,20 +107,21 @@ class Result:
 class NaiveStep(nn.Module):
     """The whole network on the whole window, every frame with its mask: what is done elsewhere."""
 
-    def __init__(self, network: CCFormer) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, frames: Tensor, audio: Tensor, queries: Tensor, reset: Tensor) -> tuple[Tensor, ...]:
-        """[1, T, 3, S, S], [1, T, ...], [1, N, d], [1] -> masks [1, T, ...], scores, queries."""
-        output = self.network(frames, audio, queries, reset, every_layer=False)
-        return output.masks[-1], output.sounding, output.queries
+    def forward(self, frames: Tensor, audio: Tensor, *carried: Tensor) -> tuple[Tensor, ...]:
+        """[1, T, 3, S, S], [1, T, ...], queries and reset if any -> masks [1, T, ...], scores, queries."""
+        output: NetworkOutput = self.network(frames, audio, *carried, every_layer=False)
+        left = () if output.queries is None else (output.queries,)
+        return output.masks[-1], output.sounding, *left
 
 
 @dataclass(kw_only=True, eq=False)
 class _Built:
     case: Case
-    engine: CCFormerEngine
+    engine: AnyEngine
     naive: Prepared
     naive_arguments: tuple[Tensor, ...]
     requests: list[Request]
@@ -169,17 +173,11 @@ def _build(case: Case, threads: int) -> _Built:
     start_s = time.monotonic()
     network = _network(case)
     px, device = case.input_px or network.config.input_px, _device(case.backend)
-    engine = CCFormerEngine(
+    engine = engine_of(
         network, px, backend=case.backend, precision=case.precision, threads=threads,
         batch_sizes=(case.batch,), rows=case.batch, device=device,
     )  # fmt: skip
-    T, generator = network.config.frames, torch.Generator().manual_seed(0)
-    arguments = tuple(x.to(device) for x in (
-        torch.rand(1, T, 3, px, px, generator=generator),
-        torch.randn(1, T, *network.audio_shape, generator=generator),
-        torch.randn(1, network.config.queries, network.config.d, generator=generator),
-        torch.zeros(1, dtype=torch.bool),
-    ))  # fmt: skip
+    arguments = tuple(x.to(device) for x in _window(network, px))
     naive = prepare(
         Step(module=NaiveStep(network).eval(), example=arguments),
         backend=case.backend, precision=case.precision, threads=threads,
@@ -187,7 +185,7 @@ def _build(case: Case, threads: int) -> _Built:
     image = (arguments[0][:, 0] * 255).to(torch.uint8).cpu()
     frame = FrameInput(slot=0, image=image, log_mel=arguments[1][:, 0].cpu())
     requests = [
-        Request(row=row, newest=frame, looks_at=tuple(range(T)), carried=0, leaves=1)
+        Request(row=row, newest=frame, looks_at=tuple(range(engine.frames)), carried=0, leaves=1)
         for row in range(case.batch)
     ]
     return _Built(
@@ -196,9 +194,32 @@ def _build(case: Case, threads: int) -> _Built:
     )  # fmt: skip
 
 
-def _network(case: Case) -> CCFormer:
+def _network(case: Case) -> Network:
     torch.manual_seed(0)
-    return CCFormer(preset(case.preset, mode=case.mode)).eval().requires_grad_(False)
+    config = architectures.find_preset(case.preset)
+    if isinstance(config, CCFormerConfig):
+        config = replace(config, mode=case.mode)
+    return architectures.build(config).eval().requires_grad_(False)
+
+
+def _window(network: Network, px: int) -> tuple[Tensor, ...]:
+    """Noise for `NaiveStep`: all frames that a live mask depends on, and what is carried, if anything is."""
+    T, generator = network.config.live_frames, torch.Generator().manual_seed(0)
+    window = (
+        torch.rand(1, T, 3, px, px, generator=generator),
+        torch.randn(1, T, *network.audio_shape, generator=generator),
+    )
+    if not isinstance(network, CCFormer):
+        return window
+    queries = torch.randn(1, network.config.queries, network.config.d, generator=generator)
+    return *window, queries, torch.zeros(1, dtype=torch.bool)
+
+
+def _steps(network: Network, px: int, batch: int) -> tuple[Step, Step]:
+    if isinstance(network, CCFormer):
+        return ccformer_steps(network, px, batch)
+    assert isinstance(network, StatelessNetwork)
+    return stateless_steps(network, px, batch)
 
 
 def _device(backend: BackendName) -> str:
@@ -247,12 +268,9 @@ def count_gmac(case: Case) -> tuple[float, float]:
     """10^9 MACs of one mask: ours, and with everything recomputed."""
     with torch.device("meta"):
         network = _network(case)
-        px = case.input_px or network.config.input_px
-        T = network.config.frames
-        window = (torch.empty(1, T, 3, px, px), torch.empty(1, T, *network.audio_shape))
-        reset = torch.empty(1, dtype=torch.bool)
-        naive = count_macs(NaiveStep(network).eval(), *window, network.no_queries(1), reset).total()
-    ours = sum(count_macs(s.module, *s.example).total() for s in example_steps(network, px, 1))
+    px = case.input_px or network.config.input_px
+    naive = count_macs(NaiveStep(network).eval(), *(x.to("meta") for x in _window(network, px))).total()
+    ours = sum(count_macs(s.module, *s.example).total() for s in _steps(network, px, 1))
     return ours / 1e9, naive / 1e9
 
 
@@ -278,7 +296,7 @@ def _deformable_ms(one: _Built, threads: int, repeats: int = 7) -> float:
     ]
     try:
         with torch.inference_mode():
-            for step in example_steps(network, one.engine.input_px, one.case.batch):
+            for step in one.engine.example_steps(one.case.batch):
                 step.module(*step.example)
     finally:
         for hook in hooks:

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from stream_avs.config import BackendName, Precision, require
 from stream_avs.errors import ConfigError, nearest
-from stream_avs.models.ccformer.config import PRESETS, Mode
+from stream_avs.models.architectures import find_preset, preset_names
+from stream_avs.models.ccformer.config import CCFormerConfig, Mode
 
 if TYPE_CHECKING:
     from stream_avs.benchmarks.engine import Result
@@ -26,9 +27,10 @@ class EngineBenchConfig:
     """Cases of `bench engine`: every combination."""
 
     presets: tuple[str, ...] = ("nano",)
-    """CCFormer presets; weights are random, which does not change the cost."""
+    """Networks, such as pvt2 or tpavi-pvt2 (see `stream-avs model list`); weights are random, which does
+    not change the cost."""
     modes: tuple[Mode, ...] = (Mode.CAUSAL, Mode.WINDOW)
-    """Whether frames look back only."""
+    """Whether frames look back only; for CCFormer, the others have windows."""
     backends: tuple[BackendName, ...] = (BackendName.EAGER, BackendName.AUTO)
     """What runs the network."""
     precisions: tuple[Precision, ...] = (Precision.AUTO,)
@@ -46,8 +48,8 @@ class EngineBenchConfig:
 
     def __post_init__(self) -> None:
         for name in self.presets:
-            if name not in PRESETS:
-                raise ConfigError(f"setting engine.presets has {name!r}", nearest(name, PRESETS))
+            if name not in preset_names():
+                raise ConfigError(f"setting engine.presets has {name!r}", nearest(name, preset_names()))
         require(all(b >= 1 for b in self.batches), "engine.batches", self.batches, "1 or more each")
         require(
             self.input_px == 0 or (32 <= self.input_px <= 1024 and self.input_px % 16 == 0),
@@ -67,9 +69,10 @@ def run_engine(config: EngineBenchConfig, console: Console) -> list[Result]:
 
     cases = [
         Case(preset=p, mode=mode, backend=backend, precision=precision, batch=batch, input_px=config.input_px)
-        for p, mode, backend, precision, batch in product(
-            config.presets, config.modes, config.backends, config.precisions, config.batches
+        for p, backend, precision, batch in product(
+            config.presets, config.backends, config.precisions, config.batches
         )
+        for mode in _modes(p, config.modes)
     ]
     with console.status("") as status:
         results = measure_engine(
@@ -83,6 +86,10 @@ def run_engine(config: EngineBenchConfig, console: Console) -> list[Result]:
 
         plot_engine(results, Path(config.plot))
     return results
+
+
+def _modes(preset: str, modes: Sequence[Mode]) -> Sequence[Mode]:
+    return modes if isinstance(find_preset(preset), CCFormerConfig) else (Mode.WINDOW,)
 
 
 def _table(results: Sequence[Result]) -> Table:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stream_avs.errors import ConfigError, nearest
-from stream_avs.models.ccformer.config import PRESETS
+from stream_avs.models.architectures import find_preset, preset_names
 from stream_avs.models.fetch import Progress, fetch, file_sha256
 from stream_avs.models.published import PUBLISHED, Published, files_for, weights_dir
 
@@ -46,9 +46,10 @@ def run(argv: list[str]) -> int:
 def _files(names: list[str]) -> list[Published]:
     files: dict[str, Published] = {}
     for name in names:
-        if name not in PUBLISHED and name not in PRESETS:
-            raise ConfigError(f"no weights called {name!r}", nearest(name, {*PUBLISHED, *PRESETS}))
-        for file in files_for(PRESETS[name]) if name in PRESETS else [name]:
+        presets = preset_names()
+        if name not in PUBLISHED and name not in presets:
+            raise ConfigError(f"no weights called {name!r}", nearest(name, {*PUBLISHED, *presets}))
+        for file in files_for(find_preset(name)) if name in presets else [name]:
             files[file] = PUBLISHED[file]
     return list(files.values())
 
