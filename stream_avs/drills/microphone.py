@@ -94,7 +94,9 @@ def _perform(
     try:
         with Rig(Composite(source, microphone)) as rig:
             rig.truth = SceneTruth(source.scene, source.start_ns, always=DISC)
-            return endure(rig, times, lambda: strike(server), lambda: mend(server), "masks: no_audio")
+            return endure(
+                rig, times, lambda: strike(server), lambda: mend(server), "masks: no_audio", rounds=2
+            )
     finally:
         tone.close()
         server.close()

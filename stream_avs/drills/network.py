@@ -30,7 +30,9 @@ def _drill(
         try:
             with Rig(Media(camera.url, _MEDIA), media=_MEDIA, right=RIGHT_DECODED) as rig:
                 rig.truth = SceneTruth(camera.scene, camera.begin_ns, delays_s=DELAYS_S)
-                return endure(rig, times, lambda: strike(camera), lambda: mend(camera), shows="reconnecting")
+                return endure(
+                    rig, times, lambda: strike(camera), lambda: mend(camera), shows="reconnecting", rounds=2
+                )
         finally:
             camera.stop()
 

@@ -33,7 +33,7 @@ class DrillReport:
         name: of the drill.
         verdict: see `Verdict`.
         reason: why it was skipped or failed; "" if it passed.
-        shown: what the session said of itself meanwhile, in order, e.g. "reconnecting: lost ...".
+        shown: what the session said of itself meanwhile, in order, e.g. "reconnecting".
         recovery_s: from the end of the fault to the first right mask; None where there was none.
         checks: everything that had to hold.
         took_s: length of the whole drill.

@@ -24,7 +24,7 @@ from stream_avs.observe.process import usage_of
 from stream_avs.pipeline import Pipeline, ResultListener
 from stream_avs.publish.subscriber import Subscriber
 from stream_avs.publish.zeromq import Publisher
-from stream_avs.types import NS_PER_MS, NS_PER_S, MaskResult, ResultState, SourceState
+from stream_avs.types import NS_PER_MS, NS_PER_S, MaskResult, ResultState
 
 RIGHT = 0.95
 RIGHT_DECODED = 0.75
@@ -216,10 +216,8 @@ class Rig:
 
 
 def describe(snapshot: Snapshot) -> str:
-    """What a session says of itself, without figures that change all the time."""
+    """What a session says of itself, without reasons, in which there are figures that change."""
     words = [snapshot.source.state.value]
-    if snapshot.source.state is not SourceState.LIVE and not snapshot.source.detail.startswith("no "):
-        words[0] += f": {snapshot.source.detail}" if snapshot.source.detail else ""
     if snapshot.rung != "full":
         words.append(f"overload: {snapshot.rung}")
     if snapshot.state not in (None, ResultState.OK):

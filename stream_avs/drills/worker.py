@@ -94,12 +94,11 @@ def _nano_rebuilt(folder: Path, times: Times) -> Outcome:
 
     with Rig(Synthetic(SCENE), model=load_model(config), load=load) as rig:
         first = rig.wait(lambda seen: seen.result.state is ResultState.OK, 0, times.patience_s)
+        # The thread that builds networks keeps helpers from the first time on.
+        _restart(rig, times)
         time.sleep(times.settle_s)
         before, told = rig.usage(), len(rig.shown)
-        assert rig.pipeline.supervisor is not None
-        rig.pipeline.supervisor.restart("drill")
-        killed_ns = monotonic_ns()
-        reset = rig.wait(lambda seen: seen.result.state is ResultState.RESET, killed_ns, times.patience_s)
+        killed_ns, reset = _restart(rig, times)
         time.sleep(times.calm_s)
         after = [seen.result.state for seen in rig.seen(reset.at_ns if reset else killed_ns)]
         checks = [
