@@ -52,6 +52,18 @@ UDP_OPTIONS = {
     "buffer_size": "1048576",
 }
 
+PROTOCOLS = {
+    # What a source may open in turn: a playlist from the network opens no file of this machine, and a
+    # file opens nothing on the network.
+    "": "file,crypto,data",
+    "http": "http,https,httpproxy,tls,tcp,crypto,data",
+    "https": "http,https,httpproxy,tls,tcp,crypto,data",
+    "rtsp": "rtsp,rtp,srtp,udp,tcp,tls,http,https,httpproxy",
+    "rtsps": "rtsp,rtp,srtp,udp,tcp,tls,http,https,httpproxy",
+    "udp": "udp",
+    "tcp": "tcp",
+}
+
 
 def import_av() -> Any:
     """Return the `av` module; raises MissingPackageError when PyAV is not installed."""
@@ -84,6 +96,7 @@ def open_container(address: str, config: MediaConfig, *, again: bool = False) ->
     elif scheme in ("udp", "tcp"):
         options = {**TRANSPORT_STREAM_OPTIONS, **(UDP_OPTIONS if scheme == "udp" else {})}
         options |= TRANSPORT_STREAM_AGAIN if again else {}
+    options["protocol_whitelist"] = PROTOCOLS.get(scheme, scheme)
     begun_s = time.monotonic()
     timeout = (config.timeout_s, config.timeout_s) if scheme else None
     try:

@@ -67,9 +67,13 @@ def topic(profile: Profile, stream: str) -> bytes:
     Raises:
         WireError: not a stream name: 1..64 letters, digits or _ - . /
     """
+    _check_stream(stream)
+    return f"{profile.value}/{stream}\0".encode()
+
+
+def _check_stream(stream: str) -> None:
     if not 0 < len(stream) <= 64 or not all(c.isalnum() or c in "_-./" for c in stream):
         raise WireError(f"stream name is {stream!r}", "Expected 1..64 letters, digits or _ - . /")
-    return f"{profile.value}/{stream}\0".encode()
 
 
 def encode(
@@ -98,9 +102,10 @@ def decode(message: WireMessage) -> MaskResult:
     """Turn a message from outside into a result. See `mask_codec.decode_mask` for what it allocates.
 
     Raises:
-        WireError: the payloads do not hold what the header says.
+        WireError: the payloads do not hold what the header says, or the stream's name is none.
     """
     header = message.header
+    _check_stream(header.stream)
     mask = mask_codec.decode_mask(message.payloads[0], header.encoding, header.mask_size, header.class_ids)
     confidence = None
     if header.confidence != "none":

@@ -7,7 +7,7 @@ import math
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_avs.capture.base import SourceInfo
@@ -66,6 +66,7 @@ def test_anything_else_is_refused(raw) -> None:
         decode_request(msgspec.msgpack.encode(raw))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_noise_is_refused(data: bytes) -> None:
     """Random bytes are never a command by chance worth speaking of, and never an exception of their own."""
@@ -85,6 +86,7 @@ def test_status_is_no_more_than_a_command() -> None:
     assert encode(Status()) == b"\x81\xa7command\xa6status"
 
 
+@settings(deadline=None)
 @given(
     per_s=st.floats(0.5, 100),
     burst=st.floats(1, 50),

@@ -87,7 +87,7 @@ def test_damaged_files_are_refused_without_telling_keys(tmp_path: Path, text: st
         assert "b" * 40 not in str(refused.value)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200))
 def test_noise_is_no_key(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "noise.key"

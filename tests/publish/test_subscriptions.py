@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from wire_results import assert_same, make_result
 
@@ -36,6 +36,7 @@ def test_prefixes_reach_topics() -> None:
     assert subscriptions.count() == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=16), max_size=300))
 def test_nothing_foreign_is_kept_and_nothing_goes_below_zero(messages: list[bytes]) -> None:
     subscriptions = Subscriptions(TOPICS)

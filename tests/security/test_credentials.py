@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("av", reason="needs PyAV (extra live)")
@@ -40,6 +40,7 @@ def leaks(text: str | bytes) -> list[str]:
     return [secret for secret in wide if secret.encode() in data]
 
 
+@settings(deadline=None)
 @given(user=st.text(PLAIN, min_size=4), password=st.text(PLAIN + " ", min_size=4), scheme=st.sampled_from(
     ["rtsp://", "rtsp:/", "rtsp:", "HTTP://", "http:///", "udp://", "foo+bar://"]
 ))  # fmt: skip
