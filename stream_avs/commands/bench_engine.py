@@ -69,10 +69,10 @@ def run_engine(config: EngineBenchConfig, console: Console) -> list[Result]:
 
     cases = [
         Case(preset=p, mode=mode, backend=backend, precision=precision, batch=batch, input_px=config.input_px)
-        for p, backend, precision, batch in product(
-            config.presets, config.backends, config.precisions, config.batches
+        for p in config.presets
+        for mode, backend, precision, batch in product(
+            _modes(p, config.modes), config.backends, config.precisions, config.batches
         )
-        for mode in _modes(p, config.modes)
     ]
     with console.status("") as status:
         results = measure_engine(
