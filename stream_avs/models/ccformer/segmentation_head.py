@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -178,8 +179,10 @@ class SegmentationHead(nn.Module):
 
 def _enlarged(x: Tensor, size: Size) -> Tensor:
     """Nearest-neighbour enlargement of [F, d, h, w] to `size`."""
+    # OpenVINO (2026.4) gives wrong numbers for an interpolation between transposed maps
     F_, d, h, w = x.shape
     if size == (2 * h, 2 * w):
-        # OpenVINO (2026.4) gives wrong numbers for an interpolation between transposed maps
         return x[:, :, :, None, :, None].expand(-1, -1, -1, 2, -1, 2).reshape(F_, d, 2 * h, 2 * w)
-    return F.interpolate(x, size=size, mode="nearest")
+    rows = torch.arange(size[0], device=x.device) * h // size[0]
+    columns = torch.arange(size[1], device=x.device) * w // size[1]
+    return x[:, :, rows][:, :, :, columns]
