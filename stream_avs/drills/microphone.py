@@ -102,9 +102,14 @@ def _perform(
         server.close()
 
 
+def _plug_in(server: PulseServer) -> None:
+    server.start()
+    server.wait_sound()
+
+
 _BODIES = {
     "microphone-stalled": partial(_perform, PulseServer.pause, PulseServer.resume),
-    "microphone-unplugged": partial(_perform, PulseServer.close, PulseServer.start),
+    "microphone-unplugged": partial(_perform, PulseServer.close, _plug_in),
 }
 
 

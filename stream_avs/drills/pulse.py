@@ -106,6 +106,14 @@ class PulseServer:
             subprocess.run(self.pacat(400), stdin=raw, env=self.env, check=True, timeout=60)
         return begun_ns
 
+    def wait_sound(self) -> None:
+        """Return once the microphone delivers samples: a null sink takes up to two seconds to begin."""
+        command = ["parec", "--device=avs_sink.monitor", "--latency-msec=20", "--raw", "--channels=1"]
+        with subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE) as recorder:
+            assert recorder.stdout is not None
+            recorder.stdout.read(640)
+            recorder.kill()
+
     def pause(self) -> None:
         """Freeze the server: no samples come, and whoever asks it anything hangs."""
         self._server.send_signal(signal.SIGSTOP)
