@@ -322,7 +322,7 @@ class ReconnectConfig(BackoffConfig):
 class SuperviseConfig(BackoffConfig):
     """How a worker that died or hangs is replaced."""
 
-    most_s: float = 5.0
+    most_s: float = 1.0
     """No delay before a restart is longer."""
     hang_s: float = 10.0
     """A step that takes longer hangs; at least twenty times a step of the warm-up."""

@@ -155,7 +155,9 @@ class NetworkEngine(Generic[N, E]):
 
     def _decide(self, mask: Tensor, sounding: Tensor, count: int) -> list[Output]:
         pixels = decide(mask[:count], self.threshold).cpu().numpy()
-        scores = sounding[:count].sigmoid().tolist()
+        # Thresholding hides what is not a number in a mask: the score, which is looked at, takes it over.
+        poison = mask[:count].float().flatten(1).sum(1) * 0
+        scores = (sounding[:count].float() + poison).sigmoid().tolist()
         return [Output(pixels=pixels[i], sounding=scores[i], logits=mask[i]) for i in range(count)]
 
     def _program(self, size: int, half: int) -> Run:

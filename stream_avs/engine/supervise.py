@@ -239,7 +239,7 @@ class Supervisor:
             try:
                 models = self._load()
                 for model in dict.fromkeys(models):
-                    warm_up(model)
+                    warm_up(model, steps=1)
                 return models
             except Exception as error:
                 cause = Cause(text=f"the engine cannot be built: {error}", rebuild=True)

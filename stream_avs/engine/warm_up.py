@@ -12,8 +12,12 @@ from stream_avs.types import Frame, Window
 STEPS = 2
 
 
-def warm_up(model: AnyModel) -> float:
+def warm_up(model: AnyModel, steps: int = STEPS) -> float:
     """Step `model` on a grey picture with noise, on a state of its own that is thrown away.
+
+    Args:
+        model: any.
+        steps: how many; one is enough where another of its kind has run in this process.
 
     Returns:
         Seconds that the last of these steps took.
@@ -32,7 +36,7 @@ def warm_up(model: AnyModel) -> float:
         reset_reason="start",
     )
     state = model.initial_state()
-    for _ in range(STEPS):
+    for _ in range(steps):
         begun_s = time.monotonic()
         _, state = model.step(window, state, Stages())
     return time.monotonic() - begun_s

@@ -6,6 +6,7 @@ state object that `step` takes and returns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_avs.clock import MonotonicClock, monotonic_ns
+from stream_avs.errors import PoisonedError
 from stream_avs.types import NS_PER_MS, ClassMap, Window
 
 
@@ -60,6 +62,20 @@ class Decision:
     confidence: NDArray[np.uint8]
     scores: dict[int, float]
     sounding_score: float
+
+
+def require_finite(what: str, numbers: Any) -> None:
+    """Check what a network gave, where thresholds would hide that it is none.
+
+    Args:
+        what: part of the model it comes from.
+        numbers: array or tensor.
+
+    Raises:
+        PoisonedError: it holds a number that is not finite.
+    """
+    if not math.isfinite(float(numbers.sum())):
+        raise PoisonedError(f"the {what} gives numbers that are none")
 
 
 State = TypeVar("State")

@@ -35,7 +35,7 @@ from stream_avs.audio import mn_mel
 from stream_avs.config import ModelConfig
 from stream_avs.models.backbones.espnetv2 import EspNetV2
 from stream_avs.models.backbones.mn04 import Mn04
-from stream_avs.models.base import Decision, Stages
+from stream_avs.models.base import Decision, Stages, require_finite
 from stream_avs.models.consensus.decide import agree, audible, nothing
 from stream_avs.models.consensus.table import LabelTable, read_table
 from stream_avs.models.load import BUNDLED, content_id, load_weights
@@ -90,13 +90,16 @@ class Consensus:
         samples = window.audio[-1]
         if is_quiet(samples, self.sample_rate_hz):
             return nothing(self.mask_shape), Memory()
-        likelihood = self.table.hear(self.tag(samples, stages))
+        tags = self.tag(samples, stages)
+        require_finite("ear", tags)
+        likelihood = self.table.hear(tags)
         ids = self.table.ids
         heard = audible(likelihood, ids, state.heard)
         if not heard:
             return nothing(self.mask_shape), Memory()
         seen = self.see(window.newest.image, stages)
         with stages.measure("decide"):
+            require_finite("eye", seen)
             sure = {int(i): float(p) for i, p in zip(ids, likelihood, strict=True) if int(i) in heard}
             decision = agree(seen, sure, self.threshold, self.mask_shape)
         return decision, Memory(heard=heard)
