@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from stream_avs.publish.clients.pose_history import (
     slerp,
     source_to_mask,
 )
+from stream_avs.publish.key_files import make_keys
 from stream_avs.publish.zeromq import Publisher
 
 CLIENTS = Path(stream_avs.publish.__file__).parent / "clients"
@@ -44,7 +46,7 @@ TRANSFORMS = {
 
 def test_python_client_is_short_and_needs_little() -> None:
     text = (CLIENTS / "latest_mask.py").read_text()
-    assert len(text.splitlines()) <= 60
+    assert len(text.splitlines()) <= 70
     imports = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Import)]
     names = {alias.name for node in imports for alias in node.names}
     assert names <= {"numpy", "zmq", *sys.stdlib_module_names}
@@ -60,10 +62,19 @@ def test_python_client_reads_any_mask(mask: np.ndarray, stamp_ns: int) -> None:
     assert header["labels"] == sent.labels
 
 
-def test_python_client_over_a_socket() -> None:
+@pytest.mark.parametrize("keys", [False, True])
+def test_python_client_over_a_socket(tmp_path: Path, keys: bool) -> None:
     done = threading.Event()
-    with Publisher(PublishConfig(address="tcp://127.0.0.1:*"), "cam0") as publisher:
-        command = [sys.executable, str(CLIENTS / "latest_mask.py"), publisher.address]
+    own: list[str] = []
+    config = PublishConfig(address="tcp://127.0.0.1:*")
+    if keys:
+        public, secret = make_keys(tmp_path, "robot")
+        _, friend = make_keys(tmp_path / "friend", "friend")
+        (tmp_path / "friend" / "friend.key_secret").rename(tmp_path / "friend.key_secret")
+        config = replace(config, key=str(secret), clients=str(tmp_path / "friend"))
+        own = ["cam0", str(tmp_path / friend.name), str(public)]
+    with Publisher(config, "cam0") as publisher:
+        command = [sys.executable, str(CLIENTS / "latest_mask.py"), publisher.address, *own]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         sender = threading.Thread(
             target=lambda: [publisher.publish(make_result()) for _ in iter(lambda: done.wait(0.05), True)]

@@ -68,7 +68,7 @@ FLOOD = """
 import os, sys, time, zmq
 socket = zmq.Context().socket(zmq.XSUB)
 socket.connect(sys.argv[1])
-end_s, size = time.monotonic() + 1.5, int(sys.argv[2])
+end_s, size = time.monotonic() + 0.8, int(sys.argv[2])
 while time.monotonic() < end_s:
     if socket.poll(10, zmq.POLLOUT):
         socket.send(b"\\1" + os.urandom(size))

@@ -1,4 +1,7 @@
-"""Newest mask of a stream, NumPy and pyzmq alone: python latest_mask.py tcp://127.0.0.1:5557 [cam0]"""
+"""Newest mask of a stream, NumPy and pyzmq alone: python latest_mask.py tcp://127.0.0.1:5557 [cam0]
+
+For a publisher with keys: python latest_mask.py ADDRESS STREAM OWN.key_secret PUBLISHER.key
+"""
 
 import struct
 import sys
@@ -7,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import zmq
+from zmq.auth import load_certificate
 
 NUMBERS = {0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q"}
 NUMBERS |= {0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
@@ -53,6 +57,9 @@ if __name__ == "__main__":
     socket: Any = zmq.Context.instance().socket(zmq.SUB)
     socket.setsockopt(zmq.CONFLATE, 1)  # the newest only: one socket, one subscription, set before connecting
     socket.setsockopt_string(zmq.SUBSCRIBE, f"latest/{(sys.argv[2:] or ['cam0'])[0]}\0")
+    if len(sys.argv) > 4:
+        socket.curve_publickey, socket.curve_secretkey = load_certificate(sys.argv[3])
+        socket.curve_serverkey, _ = load_certificate(sys.argv[4])
     socket.connect(sys.argv[1])
     while True:
         header, mask = read(socket.recv())
