@@ -83,6 +83,7 @@ class DiscModel:
     frames = 5
     input_px = MASK_PX
     mask_shape = (MASK_PX, MASK_PX)
+    notes: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         y, x = np.mgrid[:MASK_PX, :MASK_PX]

@@ -53,6 +53,7 @@ class TruthModel:
     frames = 5
     input_px = SCENE.width_px
     mask_shape = (SCENE.height_px, SCENE.width_px)
+    notes: tuple[str, ...] = ()
 
     def __init__(self, work_s: float = 0.0, context_s: float = 2.0) -> None:
         self._work_s = work_s

@@ -7,8 +7,9 @@ change by up to 0.4, which is the order of close classes; the mind would not be 
 
 from __future__ import annotations
 
+import dataclasses
 import threading
-from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,17 +25,6 @@ from stream_avs.models.threads import configure_threads
 _LOG_MEL = (1, 1, 128, 200)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FastNano(NanoStream):
-    """`NanoStream` with compiled parts.
-
-    Attributes:
-        notes: which backend runs each part and why not another.
-    """
-
-    notes: tuple[str, ...] = ()
-
-
 class _Part:
     """A compiled step that sessions share: one at a time, and what they get is theirs."""
 
@@ -48,7 +38,7 @@ class _Part:
             return tree_map_only(Tensor, torch.clone, self._program(*arguments))
 
 
-def accelerate(stream: NanoStream, config: ModelConfig) -> FastNano:
+def accelerate(stream: NanoStream, config: ModelConfig) -> NanoStream:
     """Compile the parts of a nano.
 
     Raises:
@@ -65,12 +55,11 @@ def accelerate(stream: NanoStream, config: ModelConfig) -> FastNano:
     }
     if all(part.report.backend != "eager" for part in ready.values()):
         configure_threads(1)  # what is left for torch is too little to share
-    parts = {f.name: getattr(stream, f.name) for f in fields(stream)}
-    parts |= {name: _Part(part.program) for name, part in ready.items()}
-    return FastNano(**parts, notes=_notes(ready))
+    parts: dict[str, Any] = {name: _Part(part.program) for name, part in ready.items()}
+    return dataclasses.replace(stream, notes=_notes(ready), **parts)
 
 
-def load(config: ModelConfig) -> FastNano:
+def load(config: ModelConfig) -> NanoStream:
     """As `models.nano.stream.load`, on the backend `config` asks for; see there for the errors."""
     return accelerate(load_eager(config), config)
 

@@ -92,6 +92,7 @@ class StreamModel(Protocol[State]):
         frames: frames per window the model wants.
         input_px: side of the square network input.
         mask_shape: (h, w) of every mask.
+        notes: one-line remarks a user should see, e.g. which backend runs and why not another.
     """
 
     @property
@@ -108,6 +109,8 @@ class StreamModel(Protocol[State]):
     def input_px(self) -> int: ...
     @property
     def mask_shape(self) -> tuple[int, int]: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
     def initial_state(self) -> State:
         """Return the state at the start of a stream or after a reset."""

@@ -39,7 +39,7 @@ PRESETS: dict[str, Preset] = {
             name="nano",
             summary="experimental: consensus, corrected by a small trained causal CCFormer that remembers "
             "and sees motion; its card says where it is better and where not",
-            factory="stream_avs.models.nano.stream:load",
+            factory="stream_avs.engine.nano_stream:load",
         ),
         *(
             Preset(

@@ -71,6 +71,7 @@ class Consensus:
     threshold: float = THRESHOLD
     sample_rate_hz: int = mn_mel.SAMPLE_RATE_HZ
     frames: int = 1
+    notes: tuple[str, ...] = ()
 
     @property
     def labels(self) -> dict[int, str]:
