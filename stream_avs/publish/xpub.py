@@ -111,6 +111,7 @@ class XpubSocket:
             zmq.XPUB_VERBOSER: 1,
             zmq.MAXMSGSIZE: MAX_BYTES if self._server is None else MAX_CURVE_BYTES,
             zmq.RCVHWM: QUEUE,
+            zmq.HANDSHAKE_IVL: curve.HANDSHAKE_MS,
             zmq.IPV6: int(self._place.is_ipv6),
         }
         for option, value in {**fixed, **self._options}.items():
