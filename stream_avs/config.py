@@ -19,7 +19,6 @@ from typing import Any, ClassVar, TypeVar
 import msgspec
 
 from stream_avs.errors import ConfigError, nearest
-from stream_avs.yaml_input import MAX_BYTES, YamlError, decode_yaml
 
 T = TypeVar("T")
 
@@ -428,6 +427,9 @@ def read_yaml(path: Path) -> Any:
     Raises:
         ConfigError: no such file, not YAML, or more of it than `yaml_input` reads.
     """
+    # Imported here: who only subscribes needs no YAML.
+    from stream_avs.yaml_input import MAX_BYTES, YamlError, decode_yaml
+
     try:
         with path.open("rb") as file:
             raw = decode_yaml(file.read(MAX_BYTES + 1))
