@@ -91,7 +91,12 @@ def test_errors_on_the_command_line(source: str, tmp_path: Path, capfd: pytest.C
     recording, config = tmp_path / "a.mcap", tmp_path / "c.yaml"
     lines = [["record", str(recording), "--source", source]]
     if source == BAD_SOURCES[0]:
-        for wrong in (f"source: [{source!r}]", f"source: {source!r}\npolicy: {source!r}", f"{source!r}: 1"):
+        for wrong in (
+            f"source: [{source!r}]",
+            f"source: {source}\n bad: [",
+            f"source: {source!r}\npolicy: {source!r}",
+            f"{source!r}: 1",
+        ):
             (path := tmp_path / f"{len(lines)}.yaml").write_text(wrong)
             lines.append(["run", "--config", str(path)])
         config.write_text(f"source: {source!r}\nname: cam0\n")
