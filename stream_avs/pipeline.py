@@ -168,6 +168,11 @@ class Pipeline:
         """Frames taken from the source so far."""
         return self._intake.captured if self._intake else 0
 
+    @property
+    def moves(self) -> int:
+        """Grows while the worker does anything, waiting for frames included."""
+        return self.supervisor.moves if self.supervisor else 0
+
     def snapshot(self) -> Snapshot:
         """Rate, age, drops and what sounds, now."""
         rung = self.supervisor.rung if self.supervisor else "full"

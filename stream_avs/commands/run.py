@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +20,9 @@ from stream_avs.ledger import Ledger
 from stream_avs.pipeline import Pipeline, follow
 from stream_avs.publish.overlay_tap import OverlayTap
 from stream_avs.publish.zeromq import Publisher
+from stream_avs.service.heartbeat import heartbeat_of
+from stream_avs.service.notify import Notifier
+from stream_avs.service.shutdown import Shutdown
 
 DESCRIPTION = """\
 Point a camera, file or stream at the network and publish, for every frame, the pixels that sound.
@@ -38,34 +40,41 @@ Nothing can be reached from other machines unless it has keys (`--publish.key`, 
 def run(argv: list[str]) -> int:
     """Run one live session; returns the exit code."""
     config = parse(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
     source = make_source(config)
-    with ExitStack() as stack:
+    # Left from right to left: publishers before recorders, and both after the pipeline.
+    with (
+        Notifier.from_environment() as notifier,
+        Shutdown(notifier.stopping) as ending,
+        ExitStack() as stack,
+        ExitStack() as publishers,
+    ):
         ledger = Ledger()
         monitor = open_monitor(config, ledger, stack)
         publisher = None
         if config.publish.address:
-            publisher = stack.enter_context(Publisher(config.publish, config.name, ledger))
+            publisher = publishers.enter_context(Publisher(config.publish, config.name, ledger))
         overlay = _overlay(config, ledger, stack)
         load = partial(load_models, config)
         model, small = load()
         extras = open_extras(config, model.id, ledger, stack)
         listeners = [part.publish for part in (publisher, overlay) if part is not None]
         control = ControlSocket(config.control, config)
+        listeners.append(monitor.publish)
         tap = chain(control.tap, extras.tap, overlay.wrap if overlay is not None else None)
-        listeners += [monitor.publish, *extras.listeners]
-        pipeline = Pipeline(config, source, model, tuple(listeners), tap, ledger, small, load)
+        pipeline = Pipeline(config, source, model, (*listeners, *extras.listeners), tap, ledger, small, load)
         monitor.watch(pipeline, model.id, lambda: publisher.subscribers if publisher is not None else 0)
-        commands = control.open(pipeline, ledger, stack)
-        with pipeline, suppress(KeyboardInterrupt):
+        commands = control.open(pipeline, ledger, publishers)
+        with pipeline, ending.session():
             info = pipeline.start()
             title = f"{config.name} <- {info.name}"
             notes = (*info.notes, *getattr(model, "notes", ()), *extras.notes, *commands, *_notes(config))
+            heart = heartbeat_of(pipeline, notifier)
             with StatusView(title, notes, enabled=config.status) as view:
 
                 def tick() -> None:
                     readers = publisher.subscribers if publisher is not None else 0
                     view.show(pipeline.snapshot(), pipeline.captured, readers)
+                    heart.tick()
 
                 follow(pipeline, config.duration_s, tick)
     for line in (summary(pipeline.snapshot(), pipeline.captured), *extras.reports()):
@@ -112,7 +121,3 @@ def _notes(config: RunCommand) -> tuple[str, ...]:
         notes.append(f"figures on http://{config.metrics.address}/metrics, health on /healthz")
     notes.append("Ctrl-C ends")
     return tuple(notes)
-
-
-def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt

@@ -170,6 +170,9 @@ def test_an_unknown_node_gets_one_line(capsys: pytest.CaptureFixture[str]) -> No
 def test_service_and_compose_name_commands_that_exist() -> None:
     unit = (ROOT / "launch" / "stream-avs.service").read_text()
     assert "stream-avs run --config" in unit
+    assert {"Type=notify", "WatchdogSec=30", "Restart=on-failure", "NoNewPrivileges=yes"} <= set(
+        unit.split("\n")
+    )
     compose = yaml.safe_load((ROOT / "launch" / "compose.yaml").read_text())
     command = compose["services"]["segmenter"]["command"]
     from stream_avs.nodes.segmenter import SegmenterNode

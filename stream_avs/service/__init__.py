@@ -1,0 +1,1 @@
+"""Being run by a service manager: readiness, watchdog, and an orderly end."""
