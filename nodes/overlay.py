@@ -111,7 +111,7 @@ def run_zmq(config: OverlayNode, say: Say) -> None:
             key=config.masks_key,
             server_key=config.masks_server_key,
         ) as masks,
-        MediaSender(config.out, config.name) as out,
+        MediaSender(config.out, config.name, option="out") as out,
     ):
         out.audio_ended()
         source.open()

@@ -84,7 +84,7 @@ def describe(state: State) -> str:
     age = "-" if state.age_p50_ms is None else f"{state.age_p50_ms:.0f} ms"
     counts = ", ".join(f"{n} {event}" for event, n in sorted(state.counts.items())) or "none"
     lines = (
-        f"{state.stream} <- {state.source}{' (paused)' if state.paused else ''}",
+        f"{state.stream} <- {state.source}: {state.source_detail or state.source_state}",
         f"{state.masks} masks, {state.masks_per_s:.1f} per second, age {age}, {state.state or 'no mask yet'}",
         f"events: {counts}",
     )

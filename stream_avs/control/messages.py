@@ -71,6 +71,8 @@ class State(_Reply, frozen=True):
 
     stream: Text
     source: Text
+    source_state: Text
+    source_detail: Text
     paused: bool
     masks: int
     masks_per_s: float

@@ -71,6 +71,8 @@ class SessionControl:
         return State(
             stream=self._stream[:MAX_TEXT],
             source=self._source[:MAX_TEXT],
+            source_state=snapshot.source.state.value,
+            source_detail=snapshot.source.detail[:MAX_TEXT],
             paused=self._gate.paused,
             masks=snapshot.masks,
             masks_per_s=snapshot.masks_per_s,

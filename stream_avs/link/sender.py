@@ -53,6 +53,7 @@ class MediaSender:
         stream: name of the stream, the topic.
         ledger: counts frames dropped.
         clock: the monotonic clock.
+        option: name of the group of settings, for errors.
 
     Raises:
         PublishError: the address cannot be bound, or is open to others without keys or `insecure`.
@@ -66,8 +67,10 @@ class MediaSender:
         ledger: Ledger | None = None,
         *,
         clock: MonotonicClock = monotonic_ns,
+        option: str = "link",
     ) -> None:
         self._config = config
+        self._option = option
         self._ledger = ledger if ledger is not None else Ledger()
         self._clock = clock
         self._topics = {kind: f"{kind}/{stream}\0".encode() for kind in ("frame", "audio")}
@@ -240,10 +243,10 @@ class MediaSender:
 
     def _bind(self) -> XpubSocket:
         config = self._config
-        server = curve.server_of(config.key, config.clients, "--link")
+        server = curve.server_of(config.key, config.clients, f"--{self._option}")
         address = check_bind(
             config.address, insecure=config.insecure, secured=server is not None,
-            option="link", what="what camera and microphone pick up",
+            option=self._option, what="what camera and microphone pick up",
         )  # fmt: skip
         options: dict[int, int] = {
             zmq.SNDHWM: config.queue,

@@ -29,8 +29,8 @@ from stream_avs.publish.rate_limit import RateLimit
 from stream_avs.types import AudioBlock, Event, SourceState
 
 STATE = State(
-    stream="cam0", source="camera 0", paused=False, masks=3, masks_per_s=9.5, age_p50_ms=None,
-    age_p95_ms=12.0, state="ok", rung="full", counts={"stale": 2},
+    stream="cam0", source="camera 0", source_state="live", source_detail="", paused=False, masks=3,
+    masks_per_s=9.5, age_p50_ms=None, age_p95_ms=12.0, state="ok", rung="full", counts={"stale": 2},
 )  # fmt: skip
 
 

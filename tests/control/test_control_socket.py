@@ -99,6 +99,7 @@ def test_a_session_is_reset_paused_resumed_and_described(keys: Keys) -> None:
         assert isinstance(state, State)
         assert state.paused
         assert state.source == "synthetic"
+        assert (state.source_state, state.source_detail) == ("waiting", "paused")
         assert state.counts["paused"] > 3
         assert command(address, Resume(), **credentials(keys)) == Done()
 
@@ -122,7 +123,7 @@ def test_a_node_is_asked_and_stopped_from_the_command_line(keys: Keys, capsys) -
         assert control_command.run([control, "status", "--json", *options]) == 0
         assert json.loads(capsys.readouterr().out)["reply"] == "state"
         assert control_command.run([control, "status", *options]) == 0
-        assert capsys.readouterr().out.startswith("cam0 <- synthetic\n")
+        assert capsys.readouterr().out.startswith("cam0 <- synthetic: ")
         assert control_command.run([control, "stop", *options]) == 0
         _, said = node.communicate(timeout=20)
         assert node.returncode == 0, said

@@ -98,6 +98,21 @@ def test_a_file_that_ends_ends_both_nodes(talkers: Path) -> None:
         assert int(said.splitlines()[-1].split()[0]) > 100
 
 
+def test_the_overlay_node_takes_keys_on_all_sides(tmp_path: Path) -> None:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    key = str(tmp_path / "x.key_secret")
+    for option, complaint in (
+        ("--masks-key", "go together"),
+        ("--masks-server-key", "go together"),
+        ("--link.key", r"--link\.key and --link\.server-key go together"),
+        ("--out.key", r"--out\.key is given without --out\.clients"),
+    ):
+        with pytest.raises(ConfigError, match=complaint):
+            run(["overlay", option, key])
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
 def test_mistakes_get_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="segmenter"):
         run(["segmentor"])
