@@ -125,6 +125,11 @@ class Supervisor:
         return self._worker.rung
 
     @property
+    def restarting(self) -> bool:
+        """Whether the worker is lost, and another one not at work yet."""
+        return self._worker.turn.phase is Phase.REVOKED and not self.done.is_set()
+
+    @property
     def moves(self) -> int:
         """Grows while worker or supervisor do anything, resting included."""
         return self._moves + self._worker.turn.moves

@@ -18,7 +18,14 @@ class Health:
     reason: str = ""
 
 
-def judge(now_ns: int, last_mask_ns: int | None, source: SourceStatus, silent_after_s: float) -> Health:
+def judge(
+    now_ns: int,
+    last_mask_ns: int | None,
+    source: SourceStatus,
+    silent_after_s: float,
+    *,
+    restarting: bool = False,
+) -> Health:
     """Judge a session.
 
     Args:
@@ -26,7 +33,10 @@ def judge(now_ns: int, last_mask_ns: int | None, source: SourceStatus, silent_af
         last_mask_ns: when the newest mask came; None before the first.
         source: how it is. Without sound it still works: its masks say so.
         silent_after_s: without a mask for this long the session is not live.
+        restarting: the worker is being replaced.
     """
+    if restarting:
+        return Health(live=False, reason="the worker is being replaced")
     if source.state not in _WORKING:
         why = f": {source.detail}" if source.detail else ""
         return Health(live=False, reason=f"the source is {source.state}{why}")

@@ -11,6 +11,7 @@ from typing import Protocol
 from stream_avs import __version__
 from stream_avs.clock import MonotonicClock, monotonic_ns
 from stream_avs.engine.statistics import Snapshot
+from stream_avs.engine.supervise import Supervisor
 from stream_avs.observe import metrics
 from stream_avs.observe.exposition import Distribution, Sample
 from stream_avs.observe.health import Health, judge
@@ -32,6 +33,10 @@ class Watched(Protocol):
     @property
     def captured(self) -> int:
         """Frames taken from the source so far."""
+
+    @property
+    def supervisor(self) -> Supervisor | None:
+        """Replaces the worker; None before the start."""
 
 
 class Monitor:
@@ -104,7 +109,14 @@ class Monitor:
         ]
 
     def _judge(self, snapshot: Snapshot) -> Health:
-        return judge(self._clock(), self._last_mask_ns, snapshot.source, self._silent_after_s)
+        supervisor = self._watched.supervisor if self._watched is not None else None
+        return judge(
+            self._clock(),
+            self._last_mask_ns,
+            snapshot.source,
+            self._silent_after_s,
+            restarting=supervisor is not None and supervisor.restarting,
+        )
 
     def _totals(self, snapshot: Snapshot, captured: int) -> Iterator[Sample | Distribution]:
         yield Sample(metric=metrics.INFO, value=1, labels=self._labels)

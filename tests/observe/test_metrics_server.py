@@ -15,6 +15,7 @@ import pytest
 from stream_avs.engine.statistics import Statistics
 from stream_avs.errors import PublishError
 from stream_avs.observe.config import MetricsConfig
+from stream_avs.observe.health import judge
 from stream_avs.observe.metrics import METRICS
 from stream_avs.observe.monitor import Monitor
 from stream_avs.observe.process import heap_bytes, machine_busy_s, usage_of
@@ -36,6 +37,7 @@ class Pipeline:
     """Figures as a pipeline gives them."""
 
     captured = 12
+    supervisor = None
 
     def __init__(self) -> None:
         self.statistics = Statistics()
@@ -142,6 +144,12 @@ def test_health_tells_why_not(server: MetricsServer, monitor: Monitor, clock: Cl
     pipeline.source = replace(pipeline.source, state=SourceState.SILENT)
     clock.now_ns += 3 * NS_PER_S
     assert health() == (503, "no mask for 3.0 s")
+
+
+def test_a_session_whose_worker_is_being_replaced_is_not_healthy() -> None:
+    live = SourceStatus(state=SourceState.LIVE)
+    assert judge(5, 4, live, 1.0).live
+    assert judge(5, 4, live, 1.0, restarting=True).reason == "the worker is being replaced"
 
 
 def test_other_paths_methods_and_names_get_nothing(server: MetricsServer) -> None:
