@@ -62,7 +62,7 @@ def read_weights(path: Path) -> Weights:
 
 
 def weights_of(data: bytes, name: str) -> Weights:
-    """Read the content of a safetensors file; allocates at most 4 times its length, plus 1 MiB.
+    """Read the content of a safetensors file; allocates at most 16 times its length, plus 1 MiB.
 
     Raises:
         WeightsError: it is damaged; names `name`.

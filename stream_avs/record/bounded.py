@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -16,11 +17,13 @@ from stream_avs.errors import missing_package
 try:
     import lz4.frame
     import zstandard
-    from mcap.records import Chunk
+    from mcap.opcode import Opcode
+    from mcap.records import Channel, Chunk, Message, Schema
+    from mcap.stream_reader import get_chunk_data_stream
 except ImportError:
     raise missing_package("mcap, which writes and reads recordings,", "record") from None
 
-MAX_CHUNK_BYTES = 256 * 1024 * 1024
+MAX_CHUNK_BYTES = 128 * 1024 * 1024
 """Unpacked; this package closes a chunk after half a megabyte, or after one larger picture."""
 PIECE_BYTES = 1024 * 1024
 LZ4_RATIO = 255
@@ -44,8 +47,28 @@ class BoundedFile:
         return self._file.read(length)
 
 
+def chunk_records(chunk: Chunk) -> Iterator[Channel | Message | Schema]:
+    """Yield the records of a chunk one by one; holds at most four times what it declares, plus 8 MiB.
+
+    Raises:
+        ValueError, RuntimeError: as `unpack_chunk`, or another checksum.
+        McapError, struct.error, OverflowError: a record that ends too late.
+    """
+    stream, length = get_chunk_data_stream(unpack_chunk(chunk), validate_crc=True)
+    while stream.count < length:
+        opcode, size = stream.read1(), stream.read8()
+        if opcode == Opcode.CHANNEL:
+            yield Channel.read(stream)
+        elif opcode == Opcode.MESSAGE:
+            yield Message.read(stream, size)
+        elif opcode == Opcode.SCHEMA:
+            yield Schema.read(stream)
+        else:
+            stream.read(size)
+
+
 def unpack_chunk(chunk: Chunk) -> Chunk:
-    """The same chunk without compression; allocates at most four times what it declares, plus 8 MiB.
+    """The same chunk without compression.
 
     Raises:
         ValueError: it declares too much, or holds another number of bytes.

@@ -14,7 +14,7 @@ from typing import IO, BinaryIO, cast
 
 from stream_avs.errors import SourceError, WireError, missing_package
 from stream_avs.record import codec, schemas
-from stream_avs.record.bounded import BoundedFile, unpack_chunk
+from stream_avs.record.bounded import BoundedFile, chunk_records
 from stream_avs.record.items import AudioItem, FrameItem, Item, NoteKind, ResultItem
 from stream_avs.record.writer import FORMAT_VERSION, HEAD, TAIL, RecordingInfo
 from stream_avs.types import AudioBlock, StampSource
@@ -22,7 +22,7 @@ from stream_avs.types import AudioBlock, StampSource
 try:
     from mcap.exceptions import McapError
     from mcap.records import Attachment, Channel, Chunk, Footer, Message, Metadata, Schema
-    from mcap.stream_reader import StreamReader, breakup_chunk
+    from mcap.stream_reader import StreamReader
 except ImportError:
     raise missing_package("mcap, which writes and reads recordings,", "record") from None
 
@@ -203,7 +203,7 @@ class _FileReader:
         with _open(self._path) as file:
             try:
                 for chunk in self._chunks(file):
-                    for record in breakup_chunk(unpack_chunk(chunk), validate_crc=True):
+                    for record in chunk_records(chunk):
                         yield from self._record(record)
             except _DAMAGE as error:
                 at = file.tell()
