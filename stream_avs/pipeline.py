@@ -30,6 +30,7 @@ from stream_avs.models.base import AnyModel
 from stream_avs.timing.audio_ring import AudioRing
 from stream_avs.timing.frame_ring import FrameRing
 from stream_avs.timing.join import Join
+from stream_avs.timing.wall_clock import WallClock
 from stream_avs.types import NS_PER_MS, NS_PER_S, MaskResult
 
 ResultListener = Callable[[MaskResult], None]
@@ -80,6 +81,7 @@ class Pipeline:
             stream=config.name,
             ledger=self.ledger,
             timeshift_cam_mic_ns=round(config.window.timeshift_cam_mic_s * NS_PER_S),
+            unix_offset=WallClock(self.ledger),
             gap_ns=round(config.window.gap_s * NS_PER_S),
         )
         self._model = model

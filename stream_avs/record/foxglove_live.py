@@ -14,7 +14,7 @@ from typing import Any
 
 from stream_avs.capture.base import Sink, SourceInfo
 from stream_avs.capture.passing_sink import PassingSink
-from stream_avs.clock import MonotonicClock, monotonic_ns, unix_offset_ns
+from stream_avs.clock import MonotonicClock, monotonic_ns
 from stream_avs.errors import PublishError, missing_package
 from stream_avs.ledger import Ledger
 from stream_avs.record import codec, schemas
@@ -22,6 +22,7 @@ from stream_avs.record.config import FoxgloveConfig, Picture
 from stream_avs.record.item_sender import ItemSender
 from stream_avs.record.items import AudioItem, FrameItem, Item, NoteItem, ResultItem
 from stream_avs.record.recorder import ItemTap
+from stream_avs.timing.wall_clock import WallClock
 from stream_avs.types import AudioBlock, Image, MaskResult, StampSource
 
 try:
@@ -62,7 +63,7 @@ class FoxgloveLive:
     ) -> None:
         self._config = config
         self._clock = clock
-        self._offset_ns = unix_offset_ns()
+        self._wall_clock = WallClock(Ledger())  # the pipeline counts when it is set
         # Kept: a context that is forgotten takes its channels with it.
         self._context = context = foxglove.Context()
         try:
@@ -113,20 +114,21 @@ class FoxgloveLive:
         self.close()
 
     def _send(self, item: Item) -> None:
-        offset_ns = self._offset_ns
+        offset_ns = self._wall_clock()
+        unix_ns = item.log_ns + offset_ns
         if isinstance(item, FrameItem):
             quality = self._config.jpeg_quality
-            self._log("picture", codec.encode_frame(item, offset_ns, Picture.JPEG, quality), item)
+            self._log("picture", codec.encode_frame(item, offset_ns, Picture.JPEG, quality), unix_ns)
         elif isinstance(item, AudioItem):
-            self._log("audio", codec.encode_audio(item.block, offset_ns)[0], item)
+            self._log("audio", codec.encode_audio(item.block, offset_ns)[0], unix_ns)
         elif isinstance(item, ResultItem):
-            self._log("result", codec.encode_result(item, offset_ns), item)
-            self._log("mask", codec.encode_mask(item, offset_ns), item)
+            self._log("result", codec.encode_result(item, offset_ns), unix_ns)
+            self._log("mask", codec.encode_mask(item, offset_ns), unix_ns)
         elif isinstance(item, NoteItem):
-            self._log("notes", codec.encode_note(item, offset_ns), item)
+            self._log("notes", codec.encode_note(item, offset_ns), unix_ns)
 
-    def _log(self, topic: str, message: bytes, item: Item) -> None:
-        self._channels[topic].log(message, log_time=item.log_ns + self._offset_ns)
+    def _log(self, topic: str, message: bytes, unix_ns: int) -> None:
+        self._channels[topic].log(message, log_time=unix_ns)
 
 
 def _channel(context: Any, stream: str, topic: str) -> Any:

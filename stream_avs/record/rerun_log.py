@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from stream_avs.capture.base import Sink, SourceInfo
-from stream_avs.clock import MonotonicClock, monotonic_ns, unix_offset_ns
+from stream_avs.clock import MonotonicClock, monotonic_ns
 from stream_avs.errors import PublishError, missing_package
 from stream_avs.ledger import Ledger
 from stream_avs.publish.palette import colour_of
@@ -21,6 +21,7 @@ from stream_avs.record.config import Picture, RerunConfig
 from stream_avs.record.item_sender import ItemSender
 from stream_avs.record.items import FrameItem, Item, NoteItem, ResultItem
 from stream_avs.record.recorder import ItemTap
+from stream_avs.timing.wall_clock import WallClock
 from stream_avs.types import NS_PER_S, ClassMap, MaskResult
 
 try:
@@ -54,7 +55,7 @@ class RerunLog:
         self._config = config
         self._stream = stream
         self._clock = clock
-        self._offset_ns = unix_offset_ns()
+        self._wall_clock = WallClock(Ledger())  # the pipeline counts when it is set
         self._labels: dict[int, str] | None = None
         self._log = rerun.RecordingStream("stream_avs")
         try:
@@ -126,7 +127,7 @@ class RerunLog:
         self._log.disable_timeline("window_seq")
 
     def _at(self, stamp_ns: int) -> None:
-        self._log.set_time("capture", timestamp=(stamp_ns + self._offset_ns) / NS_PER_S)
+        self._log.set_time("capture", timestamp=(stamp_ns + self._wall_clock()) / NS_PER_S)
 
     def _put(self, name: str, what: Any) -> None:
         self._log.log(f"{self._stream}/{name}", what)

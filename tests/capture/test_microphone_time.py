@@ -135,3 +135,16 @@ def test_without_capture_times_arrivals_are_used_and_said_so() -> None:
     assert time.stamp_source is StampSource.ARRIVAL
     assert min(errors[150:]) > 0
     assert max(errors[150:]) < 6.0, "late by the least delay of a callback"
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0, 0.5, -0.5])
+def test_a_wall_clock_that_is_set_moves_no_stamps(step_s: float) -> None:
+    """PortAudio's stream time is the wall clock on some systems."""
+    sink = RecordingSink()
+    time, device = MicrophoneTime(RATE_HZ, sink), Device()
+    run(time, device, 500)
+    device._epoch_s += step_s
+    errors = run(time, device, 500)
+    assert np.abs(errors).max() < 5
+    assert sink.counts()[Event.CLOCK_SNAP] == 1
+    assert sink.counts()[Event.AUDIO_OVERRUN] == 0, "nothing was lost"
