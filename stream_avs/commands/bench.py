@@ -1,4 +1,9 @@
-"""`stream-avs bench`: what the pipeline adds to a mask's age, slow readers, a long run, and the engine."""
+"""`stream-avs bench`: what the pipeline adds to a mask's age, slow readers, the live path, the engine, a
+long run.
+
+    stream-avs bench live --preset nano --fps 30 --busy-core
+    stream-avs bench engine --engine.presets nano pvt2 --json engine.json
+"""
 
 from __future__ import annotations
 
@@ -16,11 +21,13 @@ from stream_avs.benchmarks.machine import this_machine
 from stream_avs.benchmarks.overhead import Overhead, Reader, measure_overhead
 from stream_avs.commands.arguments import parse_arguments
 from stream_avs.commands.bench_engine import EngineBenchConfig, run_engine
+from stream_avs.commands.bench_live import LiveBenchConfig, run_live
 from stream_avs.commands.soak import REPORT, run_soak
 from stream_avs.config import ModelConfig, require
 from stream_avs.errors import PublishError
 from stream_avs.soak.config import SoakConfig
 
+_SHORT = {"--preset": "--model.preset", "--fps": "--live.fps", "--busy-core": "--live.busy-core"}
 MAX_ADDED_P50_MS, MAX_ADDED_P99_MS, MAX_SLOW_AGE_MS = 3.0, 10.0, 100.0
 
 
@@ -30,6 +37,7 @@ class What(StrEnum):
     OVERHEAD = "overhead"  # one reader, 640x480 at 30 Hz
     READERS = "readers"  # ten readers, one of them at 2 Hz, beside nine without it
     SOAK = "soak"  # `stream-avs soak` of this length, with its report in out/soak
+    LIVE = "live"  # a file at 30 Hz through the whole live path, read by another process
     ENGINE = "engine"  # what one mask costs, beside recomputing its whole window
 
 
@@ -38,9 +46,9 @@ class BenchConfig:
     """What to measure and where to put the figures."""
 
     what: Annotated[tuple[What, ...], tyro.conf.Positional] = (What.OVERHEAD, What.READERS)
-    """overhead, readers, soak and engine; any of them."""
+    """overhead, readers, soak, live and engine; any of them."""
     duration_s: float = 20.0
-    """Length of each overhead and readers run."""
+    """Length of each overhead, readers and live run."""
     minutes: float = 10.0
     """Length of the soak."""
     source: str = ""
@@ -48,6 +56,8 @@ class BenchConfig:
     json: str = ""
     """Write all figures to this file."""
     model: ModelConfig = field(default_factory=ModelConfig)
+    """The network of `live`. `--preset` is short for `--model.preset`."""
+    live: LiveBenchConfig = field(default_factory=LiveBenchConfig)
     engine: EngineBenchConfig = field(default_factory=EngineBenchConfig)
 
     def __post_init__(self) -> None:
@@ -57,7 +67,7 @@ class BenchConfig:
 
 def run(argv: list[str]) -> int:
     """Measure and report; returns 1 if a stated bound is broken, else 0."""
-    config = parse_arguments(BenchConfig, "bench", argv, __doc__)
+    config = parse_arguments(BenchConfig, "bench", [_long(word) for word in argv], __doc__)
     if config.json:
         _check_writable(Path(config.json))
     console = Console()
@@ -66,6 +76,9 @@ def run(argv: list[str]) -> int:
     for what in config.what:
         if what is What.SOAK:
             report["soak"], ok = _soak(config)
+        elif what is What.LIVE:
+            live = run_live(config.live, config.model, config.duration_s, console)
+            report["live"], ok = asdict(live), True
         elif what is What.ENGINE:
             report["engine"], ok = [asdict(r) for r in run_engine(config.engine, console)], True
         else:
@@ -75,6 +88,11 @@ def run(argv: list[str]) -> int:
     if config.json:
         Path(config.json).write_text(json.dumps(report, indent=2) + "\n")
     return 0 if good else 1
+
+
+def _long(word: str) -> str:
+    name, equals, value = word.partition("=")
+    return _SHORT.get(name, name) + equals + value
 
 
 def _overhead(what: What, config: BenchConfig, console: Console) -> tuple[list[Overhead], bool]:
