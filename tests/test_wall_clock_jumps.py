@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +36,11 @@ class Wall:
 
 
 @pytest.fixture
-def wall(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
+def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
     made = Wall()
     monkeypatch.setattr(time, "time_ns", made.time_ns)
     monkeypatch.setattr(time, "time", lambda: made.time_ns() / NS_PER_S)
-    yield made
+    return made
 
 
 class QuickModel(DiscModel):
