@@ -1,12 +1,14 @@
-"""`stream-avs model`: which networks there are, and what one costs."""
+"""`stream-avs model`: which networks there are, what one costs, and what is kept of compiled ones."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from stream_avs.engine.backends import cache
 from stream_avs.errors import ConfigError, nearest
 from stream_avs.models.architectures import ARCHITECTURES, architecture_of, find_preset, preset_names
 from stream_avs.models.ccformer.config import CCFormerConfig, Mode
@@ -93,6 +95,18 @@ def _list(costs: dict[str, Cost]) -> list[str]:
             f"{config.input_px:>3}  {architecture.title} on {config.image_encoder} and {config.audio_encoder}"
         )
     return [*lines, "", "params: without VGGish (72.1 M, frozen). GMAC: one new mask of a live stream."]
+
+
+def _cache(clearing: bool) -> list[str]:
+    folder = cache.DEFAULT_CACHE
+    found = cache.clear(folder) if clearing else cache.entries(folder)
+    lines = [
+        f"{e.size_bytes / 1e6:8.1f} MB  {datetime.fromtimestamp(e.used_s):%Y-%m-%d %H:%M}  {e.path.name}"
+        for e in found
+    ]
+    total = sum(e.size_bytes for e in found) / 1e6
+    what = "removed" if clearing else f"in {folder}, at most {cache.LIMIT_BYTES / 1e6:.0f} MB"
+    return [*lines, f"{total:8.1f} MB  {what}"]
 
 
 def _table(name: str, config: NetworkConfig, counted: Budget, of_paper: bool) -> list[str]:

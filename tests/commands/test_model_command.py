@@ -1,10 +1,12 @@
 """`stream-avs model`: list and info."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from stream_avs.cli import main
+from stream_avs.engine.backends import cache
 
 
 def test_list_names_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,3 +52,21 @@ def test_info_says_what_is_published(capsys: pytest.CaptureFixture[str]) -> None
     assert "AVSAC on tiny" in capsys.readouterr().out
     assert main(["model", "info", "tpavi-tiny", "--mode", "causal"]) == 2
     assert "TPAVI has no setting 'mode'" in capsys.readouterr().err
+
+
+def test_compiled_networks_are_listed_and_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cache, "DEFAULT_CACHE", tmp_path)
+    cache.keep(
+        tmp_path,
+        "openvino-1-abc",
+        lambda folder: (folder / "step.xml").write_bytes(bytes(1_500_000)) and None,
+    )
+    assert main(["model", "cache"]) == 0
+    assert "1.5 MB" in (listed := capsys.readouterr().out)
+    assert "openvino-1-abc" in listed
+    assert main(["model", "cache", "--clear"]) == 0
+    assert "removed" in capsys.readouterr().out
+    assert main(["model", "cache"]) == 0
+    assert "openvino-1-abc" not in capsys.readouterr().out
