@@ -42,7 +42,14 @@ def run(argv: list[str]) -> int:
         "--classes", type=int, default=0, help="classes, 1 for sounding / not; default the preset's"
     )
     info.add_argument("--json", action="store_true", help="print JSON")
+    kept = commands.add_parser(
+        "cache", help="compiled networks on this machine; the least recently used go when they pass 2 GB"
+    )
+    kept.add_argument("--clear", action="store_true", help="remove them; they are compiled anew when needed")
     options = parser.parse_args(argv)
+    if options.command == "cache":
+        print("\n".join(_cache(options.clear)))
+        return 0
     if options.command == "list":
         print("\n".join(_list(recount() if options.recount else kept_costs())))
         return 0
