@@ -78,6 +78,11 @@ class LiveTime:
         settled = self._filter is not None and arrival_ns - self._begun_ns >= SETTLE_NS
         return Place.SETTLED if settled else Place.SETTLING
 
+    @property
+    def begun_ns(self) -> int | None:
+        """When the present time line began: with the connection, or with the latest jump."""
+        return None if self._filter is None else self._begun_ns
+
     def stamp_ns(self, media_s: float) -> int | None:
         """Monotonic time of a media time; None if that is far from what arrives now."""
         if self._filter is None:

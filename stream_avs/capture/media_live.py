@@ -7,6 +7,7 @@ streams hand sound over in bunches of up to 0.7 s); arrivals only say when that 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 ATTEMPT_S = 2.0
 """Least time for an attempt to open a stream again: one begun before the sender is back must end soon."""
+
+MOST_EARLY = 512
+"""Blocks of sound kept while the time line settles: those of half a second, and of a backlog."""
 
 
 def attempt_s(address: str, timeout_s: float, opened_s: float) -> float:
@@ -155,6 +159,8 @@ class _Relay:
         self._converter = PictureConverter()
         self._decode_errors = import_av().error.FFmpegError
         self._sound_end_s: float | None = None
+        self._early: deque[tuple[Any, float | None, Arrived]] = deque(maxlen=MOST_EARLY)
+        self._early_of_ns: int | None = None
 
     def take(self, arrived: Arrived) -> None:
         packet = arrived.packet
@@ -173,7 +179,18 @@ class _Relay:
         for frame in frames:
             media_s = self._media_s(frame, arrived.is_video)
             if place is Place.SETTLED:
+                while self._early:
+                    self._hand_over(*self._early.popleft())
                 self._hand_over(frame, media_s, arrived)
+            elif not arrived.is_video:
+                self._keep(frame, media_s, arrived)
+
+    def _keep(self, frame: Any, media_s: float | None, arrived: Arrived) -> None:
+        """Keep sound until its time is known: the first picture needs what was heard before it."""
+        if self._early_of_ns != self._time.begun_ns:
+            self._early.clear()  # of the time line before a jump
+            self._early_of_ns = self._time.begun_ns
+        self._early.append((frame, media_s, arrived))
 
     def _media_s(self, frame: Any, is_video: bool) -> float | None:
         """Media time of a decoded frame; None where it has none."""
