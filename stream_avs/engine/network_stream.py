@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,13 +111,26 @@ class NetworkStream:
         """As `step`, with the network's own numbers."""
         if window.sample_rate_hz != self.sample_rate_hz:
             raise ValueError(f"audio has {window.sample_rate_hz} Hz, not {self.sample_rate_hz} Hz")
-        if not self.engine.causal and len(window.frames) != self.frames:
-            raise ValueError(f"window has {len(window.frames)} frames; set window.frames to {self.frames}")
+        if not self.engine.causal:
+            window = self._newest_of(window)
         row = state.row or self._join(state)
         with stages.measure("prepare"):
             request = plan(window, row, self.frames, self.engine.causal, self._prepare, self._grow)
         with stages.measure("network"):
             return self._combiner.call(request)
+
+    def _newest_of(self, window: Window) -> Window:
+        """The frames the network looks at, of a window that may hold more."""
+        n = self.frames
+        if len(window.frames) < n:
+            raise ValueError(f"window has {len(window.frames)} frames; set window.frames to {n}")
+        return replace(
+            window,
+            frames=window.frames[-n:],
+            audio=window.audio[-n:],
+            audio_coverage=window.audio_coverage[-n:],
+            distinct=min(window.distinct, n),
+        )
 
     def _join(self, state: StreamState) -> StreamRow:
         with self._combiner.alone():

@@ -85,3 +85,12 @@ def test_older_frames_matter_as_far_as_the_network_looks(architecture: Architect
         masks.append(network(frames, audio, every_layer=False).masks[-1][0, -1])
     differs = not torch.allclose(masks[0], masks[1], atol=1e-5)
     assert differs == (model.frames > 1)
+
+
+@each_architecture
+def test_of_a_longer_window_the_newest_frames_count(architecture: Architecture) -> None:
+    model = stream_of(network_of(architecture), PX)
+    film = Film(model)
+    short, long = film.window(range(5)[-model.frames :]), film.window(range(5))
+    masks = [model.output(w, model.initial_state(), Stages()).logits.clone() for w in (short, long)]
+    torch.testing.assert_close(masks[0], masks[1], rtol=0, atol=1e-6)
