@@ -21,7 +21,8 @@ MAX_SIDE_PX = 8192
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 MAX_SAMPLES = 1 << 20
 
-_Ns = Annotated[int, Meta(ge=-(2**62), le=2**62)]
+# Of two such times and one of ours, sums and differences still fit 64 bits: `HostClock` forms them.
+_Ns = Annotated[int, Meta(ge=-(2**60), le=2**60)]
 _Count = Annotated[int, Meta(ge=0, le=2**62)]
 _Word = Annotated[str, Meta(max_length=256)]
 _Side = Annotated[int, Meta(ge=1, le=MAX_SIDE_PX)]

@@ -96,6 +96,19 @@ def test_samples_that_are_not_finite_become_silence_or_full_scale() -> None:
     np.testing.assert_allclose(decode_audio(audio_header(3, 1), raw), [[0], [1], [-1]])
 
 
+@pytest.mark.parametrize("stamp_ns", [-(2**60), 2**60])
+@pytest.mark.parametrize("sent_ns", [-(2**60), 2**60])
+def test_the_most_distant_times_still_fit_64_bits_on_our_clock(stamp_ns: int, sent_ns: int) -> None:
+    times = {"stamp_ns": stamp_ns, "arrival_ns": stamp_ns, "sent_ns": sent_ns}
+    header = msgspec.structs.replace(frame_header(4, 3, "rgb8"), **times)
+    assert decode_header(encode_header(header)) == header
+    clock = HostClock("there", Ledger(), own_host="here")
+    clock.observe(sent_ns, 2**60)
+    assert abs(clock.to_ours_ns(stamp_ns)) < 2**63
+    with pytest.raises(WireError, match="malformed"):
+        decode_header(encode_header(msgspec.structs.replace(header, stamp_ns=2**60 + 1)))
+
+
 @settings(max_examples=500)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused_or_a_header(data: bytes) -> None:
