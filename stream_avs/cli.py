@@ -34,7 +34,7 @@ COMMANDS = {
     "model": "list presets; parameters and operations of one",
     "weights": "fetch published weights, or say where to put them",
     "dataset": "check AVSBench folders; write composed scenes",
-    "train": "train CCFormer on AVSBench or composed scenes",
+    "train": "train a network on AVSBench or composed scenes",
     "finetune": "train on a few labelled clips of your own",
     "eval": "score a checkpoint: J, F, silent-frame false alarms",
     "compare": "train all networks alike at small scale; tables, plot and raw results",

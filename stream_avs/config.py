@@ -237,7 +237,7 @@ class ModelConfig:
     precision: Precision = Precision.AUTO
     """What the network computes in."""
     weights: str = ""
-    """Checkpoint written by `stream-avs train`, for the preset `ccformer`."""
+    """Checkpoint written by `stream-avs train`, for the preset of its architecture, e.g. `ccformer`."""
 
     def __post_init__(self) -> None:
         require(
