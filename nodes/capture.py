@@ -17,8 +17,9 @@ from stream_avs.config import (
 from stream_avs.ledger import Ledger
 from stream_avs.link.sender import MediaSender
 from stream_avs.link.settings import LinkConfig
+from stream_avs.service.shutdown import stop_on_signals
 
-from .running import Say, run_until, stop_on_signals
+from .running import Say, run_until
 from .sink_end import EndingSink
 
 

@@ -16,9 +16,10 @@ from stream_avs.link.settings import LinkConfig
 from stream_avs.publish.draw import overlay_result
 from stream_avs.publish.subscriber import Subscriber
 from stream_avs.publish.wire import Profile
+from stream_avs.service.shutdown import stop_on_signals
 from stream_avs.types import NS_PER_MS, Image, MaskResult, StampSource
 
-from .running import Say, stop_on_signals
+from .running import Say
 
 TOLERANCE_MS = 15.0
 """On one machine stamps are equal; between machines they agree as well as the wall clocks."""

@@ -18,8 +18,11 @@ from stream_avs.link.settings import LinkConfig
 from stream_avs.models.base import AnyModel
 from stream_avs.pipeline import Pipeline
 from stream_avs.publish.zeromq import Publisher
+from stream_avs.service.heartbeat import heartbeat_of
+from stream_avs.service.notify import Notifier
+from stream_avs.service.shutdown import stop_on_signals
 
-from .running import Say, run_until, stop_on_signals
+from .running import Say, run_until
 
 LINK = "link"
 """The source that means a capture node."""
@@ -62,7 +65,11 @@ def run_zmq(config: SegmenterNode, say: Say, model: AnyModel | None = None) -> N
     ledger = Ledger()
     source = source_of(config)
     control = ControlSocket(config.control, config)
-    with ExitStack() as stack, Publisher(config.publish, config.name, ledger) as publisher:
+    with (
+        Notifier.from_environment() as notifier,
+        Publisher(config.publish, config.name, ledger) as publisher,
+        ExitStack() as stack,
+    ):
         load = partial(load_models, config) if model is None else None
         models = load() if load is not None else (model, model)
         listeners = (publisher.publish,)
@@ -70,7 +77,9 @@ def run_zmq(config: SegmenterNode, say: Say, model: AnyModel | None = None) -> N
             control.open(pipeline, ledger, stack)
             info = pipeline.start()
             say(f"masks of {info.name} on {publisher.address}, stream {config.name}; Ctrl-C ends")
-            run_until(stop, lambda: pipeline.wait(0), config.duration_s)
+            heart = heartbeat_of(pipeline, notifier)
+            run_until(stop, lambda: pipeline.wait(0), config.duration_s, tick=heart.tick)
+            notifier.stopping()
         snapshot = pipeline.snapshot()
     counts = ", ".join(f"{event.value} {n}" for event, n in snapshot.counts.items())
     say(f"{snapshot.masks} masks of {pipeline.captured} frames; {counts or 'nothing dropped'}")

@@ -26,6 +26,7 @@ from stream_avs.record.config import RecordConfig
 from stream_avs.record.recorder import Recorder
 from stream_avs.record.ring import running_pid
 from stream_avs.record.settings import recording_info
+from stream_avs.service.shutdown import Shutdown
 
 DESCRIPTION = """\
 Record a session to an MCAP file: pictures, sound, masks, settings, drops.
@@ -58,15 +59,14 @@ def run(argv: list[str]) -> int:
     config = calibrated(parse_arguments(RecordCommand, "record", argv, DESCRIPTION))
     if not config.record.path:
         raise ConfigError("no file to record to", "Give it: stream-avs record FILE --source webcam")
-    signal.signal(signal.SIGTERM, _interrupt)
     models = load_models(config) if config.masks else None
     info = recording_info(config, models[0].id if models is not None else "", config.attach)
     ledger = Ledger()
     wait = config.media.pace is Pace.FAST
-    with Recorder(config.record, info, ledger, wait=wait) as recorder:
+    with Shutdown() as ending, Recorder(config.record, info, ledger, wait=wait) as recorder:
         signal.signal(signal.SIGUSR1, lambda *_: recorder.save())
         progress = _Progress(recorder, f"recording {redact(config.source)} to {config.record.path}", config)
-        with suppress(KeyboardInterrupt):
+        with ending.session():
             if models is None:
                 _without_network(config, recorder, progress)
             else:
@@ -175,7 +175,3 @@ def _save(argv: list[str]) -> int:
         time.sleep(0.05)
     print(new[-1])
     return 0
-
-
-def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt

@@ -17,6 +17,7 @@ from types import FrameType, TracebackType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LIMIT_S = 20.0
+AT_ONCE = "ended at once; something may not have been written"
 HURRIED = 130
 """Exit code of an end that did not wait: something may not have been written."""
 
@@ -80,12 +81,33 @@ class Shutdown:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._timer is not None:
-            self._leave("ended at once; something may not have been written")
+            self._leave(AT_ONCE)
             return
-        text = f"the end has taken more than {self._limit_s:g} s; something may not have been written"
-        self._timer = threading.Timer(self._limit_s, self._leave, [text])
-        self._timer.daemon = True
-        self._timer.start()
+        self._timer = _limit(self._limit_s, self._leave)
         if not self._begun:
             self.begin()
             raise KeyboardInterrupt
+
+
+def stop_on_signals(limit_s: float = LIMIT_S) -> threading.Event:
+    """The same for a main thread that waits: return an event that the first signal sets."""
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            leave(AT_ONCE)
+        _limit(limit_s, leave)
+        stop.set()
+
+    for number in SIGNALS:
+        signal.signal(number, on_signal)
+    return stop
+
+
+def _limit(limit_s: float, leave: Callable[[str], None]) -> threading.Timer:
+    """Let the process end after so long; returns what may be cancelled."""
+    text = f"the end has taken more than {limit_s:g} s; something may not have been written"
+    timer = threading.Timer(limit_s, leave, [text])
+    timer.daemon = True
+    timer.start()
+    return timer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import threading
 import time
@@ -33,6 +32,7 @@ from stream_avs.ros2.ros_clock import RosClock
 from stream_avs.ros2.segmenter import Segmenter
 from stream_avs.ros2.settings import TOPICS, ImageTransport, SegmenterSettings
 from stream_avs.ros2.topic_source import TopicSource
+from stream_avs.service.shutdown import stop_on_signals
 
 OUTPUTS = {
     topics.MASK: IMAGE,
@@ -94,7 +94,7 @@ def run_dds(
     Raises:
         StreamAvsError: the source or the model failed.
     """
-    stop = stop or _stop_on_signals()
+    stop = stop or stop_on_signals()
     load = partial(load_models, config) if model is None else None
     model, small_model = load() if load is not None else (model, None)
     assert model is not None
@@ -161,10 +161,3 @@ def _device(config: DdsSegmenter) -> Source:
     from stream_avs.capture.open_source import make_source
 
     return make_source(config)
-
-
-def _stop_on_signals() -> threading.Event:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
