@@ -149,7 +149,7 @@ def test_damaged_pictures_are_refused(data: bytes, width: int, height: int, enco
         decode_frame(frame_header(width, height, encoding), data)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2000), st.integers(0, 255))
 def test_jpegs_with_one_wrong_byte_do_not_crash(at: int, value: int) -> None:
     pytest.importorskip("cv2")
