@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -67,20 +68,21 @@ def small_pictures() -> Iterator[None]:
         picture_input.MAX_PIXELS = most
 
 
-_SCRATCH = "/dev/shm" if os.path.isdir("/dev/shm") else None
+_SCRATCH = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
 
 
 def in_file(read: Callable[[Path], object], suffix: str = "") -> Callable[[bytes], object]:
     """Turn a reader of files into a decoder of bytes; the file is one and the same, in memory."""
-    path = Path(tempfile.gettempdir() if _SCRATCH is None else _SCRATCH, f"avs-fuzz-{os.getpid()}{suffix}")
+    opened: list[tuple[int, Path]] = []
 
     def decode(data: bytes) -> object:
-        with path.open("wb", buffering=0) as file:
-            file.write(data)
-        try:
-            return read(path)
-        finally:
-            with suppress(FileNotFoundError):
-                path.unlink()
+        if not opened:
+            handle, name = tempfile.mkstemp(suffix, "avs-fuzz-", _SCRATCH)
+            opened.append((handle, Path(name)))
+            atexit.register(Path(name).unlink)
+        handle, path = opened[0]
+        os.pwrite(handle, data, 0)
+        os.ftruncate(handle, len(data))
+        return read(path)
 
     return decode
