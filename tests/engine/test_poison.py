@@ -58,8 +58,7 @@ def spoil(network: torch.nn.Module, which: int) -> None:
         weights[which][0, 0] = float("nan")
 
 
-@pytest.mark.parametrize("part", ["eye", "ear"])
-@pytest.mark.parametrize("which", [0, -1])
+@pytest.mark.parametrize(("part", "which"), [("eye", -1), ("ear", 0)])
 def test_consensus(talker: tuple[np.ndarray, np.ndarray, int], part: str, which: int) -> None:
     model = load_model(ModelConfig(preset="consensus", threads=1))
     session = Session(model, stream="cam0", ledger=Ledger())
