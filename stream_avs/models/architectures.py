@@ -14,9 +14,11 @@ That is all: `train --architecture echo`, `eval`, `model list` and `info`, `benc
 `run --model.preset echo --model.weights FILE` follow. What training asks of a network:
 
     masks       logits of each supervised layer; the loss adds them up
-    paired      visual maps beside their sound, if `loss.match` and `loss.avfs` shall work
+    paired      visual maps beside their sound, for the losses `match` and `avfs`
+    others      what further terms of `LossConfig` need; name those terms in `own_terms`
     encoders    `image_encoder` (frozen at first) and `audio_encoder` (frozen unless asked otherwise);
-                children named in `never_trained` stay frozen for good
+                children named in `never_trained` stay frozen for good; `load_published` fills what
+                else comes published
 
 A checkpoint is one safetensors file whose metadata holds the architecture's name, the config and
 the labels; see `models.checkpoint`.
@@ -46,6 +48,10 @@ if TYPE_CHECKING:
     from stream_avs.models.network import Network
 
 
+COMMON_TERMS = frozenset({"dice", "cross_entropy", "sounding", "match", "avfs"})
+"""Terms of the loss that every network has."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
     """A trainable network.
@@ -59,6 +65,7 @@ class Architecture:
         network: "module:class"; imported, and torch with it, when a network is built.
         loss: of its paper for one class (S4, MS3).
         semantic_loss: of its paper for several (AVSS).
+        own_terms: of `LossConfig`, beside those every network has.
         published: what is published of a preset's size, and why ours differs, by preset.
     """
 
@@ -70,7 +77,20 @@ class Architecture:
     network: str
     loss: LossConfig
     semantic_loss: LossConfig
+    own_terms: frozenset[str] = frozenset()
     published: Mapping[str, str] = field(default_factory=dict)
+
+    def check_loss(self, loss: LossConfig) -> None:
+        """Refuse a loss with a term that the network has nothing for.
+
+        Raises:
+            ConfigError: naming it.
+        """
+        for name, weight in dataclasses.asdict(loss).items():
+            if weight and name not in COMMON_TERMS | self.own_terms:
+                raise ConfigError(
+                    f"loss.{name} is {weight}, and {self.title} has no such term", "Set it to 0"
+                )
 
     def preset(self, name: str, **changes: Any) -> NetworkConfig:
         """Return the preset `name`, with some fields changed.
@@ -107,6 +127,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             network="stream_avs.models.ccformer.ccformer:CCFormer",
             loss=OBJECT_LOSS,
             semantic_loss=SEMANTIC_LOSS,
+            own_terms=frozenset({"contrast"}),
         ),
         Architecture(
             name="tpavi",
@@ -133,6 +154,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             # dice and mix as in AVSegFormer; the paper's weight of AVFS is not known here
             loss=LossConfig(contrast=0.0, mix=0.1, avfs=0.1),
             semantic_loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, mix=0.1, avfs=0.1),
+            own_terms=frozenset({"mix"}),
             published={
                 "pvt2": "181 M with VGGish; the layers and widths of the two towers are not known and were "
                 "chosen to come near"
@@ -147,6 +169,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             network="stream_avs.models.c3n.network:C3N",
             loss=LossConfig(dice=1.0, cross_entropy=1.0, contrast=0.0, classify=1.0),
             semantic_loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, classify=1.0),
+            own_terms=frozenset({"classify"}),
         ),
     )
 }

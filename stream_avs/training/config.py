@@ -167,6 +167,7 @@ class TrainConfig:
             type(self.model) is wanted.config,
             "architecture", self.architecture, f"the one whose settings are {type(self.model).__name__}",
         )  # fmt: skip
+        wanted.check_loss(self.loss)
         check("epochs", self.epochs >= 1, "1 or more")
         check("batch", self.batch >= 1, "1 or more clips")
         check("accumulation", self.accumulation >= 1, "1 or more")
@@ -293,7 +294,9 @@ def recipe(
 
 
 def train_config(values: Any) -> TrainConfig:
-    """Build the configuration from nested plain values; what `model` may hold follows `architecture`.
+    """Build the configuration from nested plain values.
+
+    What `model` may hold, and the weights of the loss that are not given, follow `architecture`.
 
     Raises:
         ConfigError: an unknown architecture or setting, or a value out of range.
@@ -301,7 +304,10 @@ def train_config(values: Any) -> TrainConfig:
     if not isinstance(values, dict):
         return from_mapping(values, TrainConfig)
     wanted = architecture(str(values.get("architecture", DEFAULT)))
-    return from_mapping({"model": {}, **values}, TrainConfig, types={"model": wanted.config})
+    loss = values.get("loss", {})
+    if isinstance(loss, dict):
+        loss = {**asdict(wanted.loss), **loss}
+    return from_mapping({"model": {}, **values, "loss": loss}, TrainConfig, types={"model": wanted.config})
 
 
 def shareable(config: TrainConfig) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def test_recipes_follow_the_architecture() -> None:
     assert recipe("s4", root="/data").architecture == "ccformer"
     assert recipe("s4", root="/data", network="r50", kind="tpavi").model.image_encoder == "resnet50"
     assert recipe("scenes-tiny", settings={"architecture": "avsac"}).architecture == "avsac"
+    assert train_config({"architecture": "avsac"}).loss == architecture("avsac").loss
 
 
 def test_settings_of_another_architecture_are_refused() -> None:
@@ -69,5 +70,7 @@ def test_settings_of_another_architecture_are_refused() -> None:
         train_config({"architecture": "tpavy"})
     with pytest.raises(ConfigError, match="CCFormerConfig"):
         TrainConfig(architecture="tpavi")
+    with pytest.raises(ConfigError, match=r"loss\.mix is 0\.1, and TPAVI has no such term"):
+        train_config({"architecture": "tpavi", "loss": {"mix": 0.1}})
     with pytest.raises(ConfigError, match=r"unroll.*carries"):
         train_config({"architecture": "tpavi", "unroll": 2})
