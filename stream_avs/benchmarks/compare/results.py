@@ -60,7 +60,8 @@ class RunResult:
         seed: of the run.
         steps: taken.
         best_step: whose network was scored: the best J on val.
-        train_cpu_s: processor seconds that training took, scoring of val included.
+        train_cpu_s: processor seconds of training, scoring of val included; of a run that was stopped, since
+            it went on.
         scores: by `Metric.key`, and the areas of the alarms; NaN where there was nothing to measure.
         counts: frames and switches that the scores are means over.
     """
