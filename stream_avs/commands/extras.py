@@ -12,10 +12,6 @@ from stream_avs.config import Pace, RunConfig
 from stream_avs.control.settings import ControlConfig
 from stream_avs.ledger import Ledger
 from stream_avs.observe.config import LogConfig, MetricsConfig
-from stream_avs.observe.event_log import log_event
-from stream_avs.observe.log import Logs
-from stream_avs.observe.monitor import Monitor
-from stream_avs.observe.server import MetricsServer
 from stream_avs.pipeline import ResultListener
 from stream_avs.publish.view_config import ViewConfig
 from stream_avs.record.config import FoxgloveConfig, RecordConfig, RerunConfig
@@ -65,30 +61,17 @@ class Extras:
 
 
 def short_options(argv: list[str]) -> list[str]:
-    """Spell out `--record FILE`, `--view`, `--foxglove` and `--rerun TARGET`."""
+    """Spell out `--record FILE`, `--view`, `--metrics ADDRESS`, `--foxglove` and the like."""
     long = {
         "--record": "--record.path",
         "--view": "--view.serve",
         "--control": "--control.address",
+        "--metrics": "--metrics.address",
         "--foxglove": "--foxglove.serve",
         "--rerun": "--rerun.to",
     }
     argv = [long.get(a, a) for a in argv]
     return [a.replace("--record=", "--record.path=", 1) for a in argv]
-
-
-def open_monitor(config: RunCommand, ledger: Ledger, stack: ExitStack) -> Monitor:
-    """Log the ledger's events, and serve metrics and health if asked for; `stack` ends both.
-
-    Raises:
-        PublishError: the address of the metrics cannot be bound.
-    """
-    logs = stack.enter_context(Logs(config.log))
-    ledger.tell(log_event)
-    monitor = Monitor(config.name, silent_after_s=config.metrics.silent_after_s, suppressed=logs.suppressed)
-    if config.metrics.address:
-        stack.enter_context(MetricsServer(config.metrics, monitor))
-    return monitor
 
 
 def open_extras(config: RunCommand, model_id: str, ledger: Ledger, stack: ExitStack) -> Extras:

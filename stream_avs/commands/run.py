@@ -10,13 +10,14 @@ from pathlib import Path
 from stream_avs.capture.open_source import make_source
 from stream_avs.capture.tap import chain
 from stream_avs.commands.arguments import calibrated, parse_arguments, take
-from stream_avs.commands.extras import RunCommand, open_extras, open_monitor, short_options
+from stream_avs.commands.extras import RunCommand, open_extras, short_options
 from stream_avs.commands.status_view import StatusView, summary
 from stream_avs.config import Pace, RunConfig, load_yaml
 from stream_avs.control.session_socket import ControlSocket
 from stream_avs.engine.load import load_models
 from stream_avs.errors import PublishError
 from stream_avs.ledger import Ledger
+from stream_avs.observe.session import open_monitor
 from stream_avs.pipeline import Pipeline, follow
 from stream_avs.publish.overlay_tap import OverlayTap
 from stream_avs.publish.zeromq import Publisher
@@ -49,7 +50,7 @@ def run(argv: list[str]) -> int:
         ExitStack() as publishers,
     ):
         ledger = Ledger()
-        monitor = open_monitor(config, ledger, stack)
+        monitor = open_monitor(config.name, config.metrics, config.log, ledger, stack)
         publisher = None
         if config.publish.address:
             publisher = publishers.enter_context(Publisher(config.publish, config.name, ledger))

@@ -15,7 +15,7 @@ from rich.table import Table
 from stream_avs.commands.arguments import parse_arguments
 from stream_avs.errors import PublishError
 from stream_avs.soak.config import SoakConfig
-from stream_avs.soak.judge import Check, judge
+from stream_avs.soak.judge import Check, judge, others_busy
 from stream_avs.soak.plot import plot_soak
 from stream_avs.soak.run import INTERRUPTED, SAMPLES, soak
 from stream_avs.soak.sample import Sample, read_samples
@@ -87,15 +87,22 @@ def _one_line(sample: Sample) -> str:
 
 
 def _table(checks: Sequence[Check], samples: Sequence[Sample]) -> Table:
-    events = ", ".join(f"{n} {name}" for name, n in samples[-1].events.items()) if samples else ""
-    counts = f"{samples[-1].masks} masks of {samples[-1].frames} frames; {events or 'no events'}"
-    table = Table(title_justify="left", title=counts if samples else None)
+    table = Table(title_justify="left", title=_totals(samples) if samples else None)
     for column in ("judged", "found", "bound", ""):
         table.add_column(column)
     words = {True: "[green]ok[/]", False: "[bold red]BROKEN[/]", None: "[dim]not judged[/]"}
     for check in checks:
         table.add_row(check.name, check.found, check.bound, words[check.passed])
     return table
+
+
+def _totals(samples: Sequence[Sample]) -> str:
+    last = samples[-1]
+    events = ", ".join(f"{n} {name}" for name, n in last.events.items())
+    return (
+        f"{last.masks} masks of {last.frames} frames in {last.at_s / 60:.1f} min; {events or 'no events'}; "
+        f"other processes kept {others_busy(samples):.1f} processors busy"
+    )
 
 
 def _write(path: Path, text: str) -> None:

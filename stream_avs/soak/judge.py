@@ -85,6 +85,11 @@ def age_spans_ms(warm: Sequence[Sample], bounds: Bounds) -> tuple[float, float]:
     return quantile_ms(first, 0.99), quantile_ms(last, 0.99)
 
 
+def others_busy(warm: Sequence[Sample]) -> float:
+    """Processors that other processes kept busy, on average: they too make masks old."""
+    return float(np.mean([max(0.0, s.machine_cores - s.cpu_cores) for s in warm])) if warm else 0.0
+
+
 def _memory(name: str, minutes: list[float], values_mb: list[float], bounds: Bounds) -> Check:
     bound = f"at most {bounds.memory_growth:+.1%}"
     if len(values_mb) < FEWEST or not min(values_mb):
