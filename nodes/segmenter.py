@@ -16,6 +16,8 @@ from stream_avs.ledger import Ledger
 from stream_avs.link.receiver import ZmqSource
 from stream_avs.link.settings import LinkConfig
 from stream_avs.models.base import AnyModel
+from stream_avs.observe.config import LogConfig, MetricsConfig
+from stream_avs.observe.session import open_monitor
 from stream_avs.pipeline import Pipeline
 from stream_avs.publish.zeromq import Publisher
 from stream_avs.service.heartbeat import heartbeat_of
@@ -41,6 +43,8 @@ class SegmenterNode(RunConfig):
     link: LinkConfig = field(default_factory=LinkConfig)
     publish: PublishConfig = field(default_factory=_publish_default)
     control: ControlConfig = field(default_factory=ControlConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    log: LogConfig = field(default_factory=LogConfig)
 
 
 def source_of(config: SegmenterNode) -> Source:
@@ -70,10 +74,12 @@ def run_zmq(config: SegmenterNode, say: Say, model: AnyModel | None = None) -> N
         Publisher(config.publish, config.name, ledger) as publisher,
         ExitStack() as stack,
     ):
+        monitor = open_monitor(config.name, config.metrics, config.log, ledger, stack)
         load = partial(load_models, config) if model is None else None
         models = load() if load is not None else (model, model)
-        listeners = (publisher.publish,)
+        listeners = (publisher.publish, monitor.publish)
         with Pipeline(config, source, models[0], listeners, control.tap, ledger, models[1], load) as pipeline:
+            monitor.watch(pipeline, models[0].id, lambda: publisher.subscribers)
             control.open(pipeline, ledger, stack)
             info = pipeline.start()
             say(f"masks of {info.name} on {publisher.address}, stream {config.name}; Ctrl-C ends")

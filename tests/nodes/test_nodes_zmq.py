@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -22,9 +24,11 @@ SMALL = ("--source", "synthetic", "--synthetic.width-px", "160", "--synthetic.he
 
 def test_split_over_processes_makes_masks_and_overlay(tmp_path: Path) -> None:
     link, masks, drawn = (f"tcp://127.0.0.1:{free_port()}" for _ in range(3))
+    metrics = f"127.0.0.1:{free_port()}"
+    told = ("--metrics.address", metrics, "--log.format", "json", "--log.level", "info")
     with (
         process(COMMAND, "capture", *SMALL, "--link.address", link) as capture,
-        process(DISC_SEGMENTER, "--link.address", link, "--publish.address", masks) as segmenter,
+        process(DISC_SEGMENTER, "--link.address", link, "--publish.address", masks, *told) as segmenter,
         process(
             COMMAND, "overlay", "--link.address", link, "--masks", masks, "--out.address", drawn
         ) as overlay,
@@ -41,6 +45,8 @@ def test_split_over_processes_makes_masks_and_overlay(tmp_path: Path) -> None:
         assert results[-1].state is ResultState.OK
         assert results[-1].source_size == (160, 120)
         assert ages_ms < 1000
+        assert json.loads(urlopen(f"http://{metrics}/healthz").read())["live"] is True
+        assert b"stream_avs_masks_total" in urlopen(f"http://{metrics}/metrics").read()
         pictures = _Pictures()
         source = ZmqSource(LinkConfig(address=drawn))
         source.start(pictures)
