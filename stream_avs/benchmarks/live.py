@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,17 +17,12 @@ from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import av
-import cv2
-import numpy as np
-
 from stream_avs.benchmarks.machine import Quantiles, quantiles, resident_mb
 from stream_avs.capture.media import Media
 from stream_avs.config import ModelConfig, PublishConfig, RunConfig
 from stream_avs.errors import StreamAvsError
 from stream_avs.models.registry import load_model
 from stream_avs.pipeline import Pipeline, follow
-from stream_avs.publish.movie_file import MovieFile
 from stream_avs.publish.subscriber import Subscriber
 from stream_avs.publish.wire import Profile
 from stream_avs.publish.zeromq import Publisher
@@ -140,37 +134,6 @@ def measure_live(
         load_s=load_s, memory_mb=resident_mb(),
         load_before=load_before, load_after=os.getloadavg()[0], notes=model.notes,
     )  # fmt: skip
-
-
-@contextmanager
-def clip_at(source: Path, fps: float, size: tuple[int, int], duration_s: float) -> Iterator[Path]:
-    """Write `source`, again and again, as one file of `duration_s` with pictures at `fps` and `size`."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clip.mp4"
-        _write(path, source, fps, size, duration_s)
-        yield path
-
-
-def _write(path: Path, source: Path, fps: float, size: tuple[int, int], duration_s: float) -> None:
-    with av.open(str(source)) as container:
-        stream = container.streams.video[0]
-        rate = float(stream.average_rate or fps)
-        pictures = [
-            np.asarray(cv2.resize(frame.to_ndarray(format="rgb24"), size), np.uint8)
-            for frame in container.decode(stream)
-        ]
-    with av.open(str(source)) as container:
-        hz = container.streams.audio[0].rate
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=hz)
-        frames = (part for frame in container.decode(audio=0) for part in resampler.resample(frame))
-        sound = np.concatenate([frame.to_ndarray()[0] for frame in frames])
-    sound = np.resize(sound[: round(len(pictures) / rate * hz)], round(duration_s * hz))
-    movie = MovieFile(path, size, fps, hz)
-    for k in range(round(duration_s * fps)):
-        time_ns = round(k * NS_PER_S / fps)
-        movie.picture(pictures[round(k / fps * rate) % len(pictures)], time_ns)
-        movie.sound(sound[round(k / fps * hz) : round((k + 1) / fps * hz), None], time_ns, hz)
-    movie.close()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 long run.
 
     stream-avs bench live --preset nano --fps 30 --busy-core
+    stream-avs bench sessions --preset nano --sessions.counts 1 8 32
     stream-avs bench engine --engine.presets nano pvt2 --json engine.json
 """
 
@@ -22,6 +23,7 @@ from stream_avs.benchmarks.overhead import Overhead, Reader, measure_overhead
 from stream_avs.commands.arguments import parse_arguments
 from stream_avs.commands.bench_engine import EngineBenchConfig, run_engine
 from stream_avs.commands.bench_live import LiveBenchConfig, run_live
+from stream_avs.commands.bench_sessions import SessionsBenchConfig, run_sessions
 from stream_avs.commands.soak import REPORT, run_soak
 from stream_avs.config import ModelConfig, require
 from stream_avs.errors import PublishError
@@ -38,6 +40,7 @@ class What(StrEnum):
     READERS = "readers"  # ten readers, one of them at 2 Hz, beside nine without it
     SOAK = "soak"  # `stream-avs soak` of this length, with its report in out/soak
     LIVE = "live"  # a file at 30 Hz through the whole live path, read by another process
+    SESSIONS = "sessions"  # one mask of a live preset on several backends, for one or many sessions
     ENGINE = "engine"  # what one mask costs, beside recomputing its whole window
 
 
@@ -46,7 +49,7 @@ class BenchConfig:
     """What to measure and where to put the figures."""
 
     what: Annotated[tuple[What, ...], tyro.conf.Positional] = (What.OVERHEAD, What.READERS)
-    """overhead, readers, soak, live and engine; any of them."""
+    """overhead, readers, soak, live, sessions and engine; any of them."""
     duration_s: float = 20.0
     """Length of each overhead, readers and live run."""
     minutes: float = 10.0
@@ -56,8 +59,9 @@ class BenchConfig:
     json: str = ""
     """Write all figures to this file."""
     model: ModelConfig = field(default_factory=ModelConfig)
-    """The network of `live`. `--preset` is short for `--model.preset`."""
+    """The network of `live` and `sessions`. `--preset` is short for `--model.preset`."""
     live: LiveBenchConfig = field(default_factory=LiveBenchConfig)
+    sessions: SessionsBenchConfig = field(default_factory=SessionsBenchConfig)
     engine: EngineBenchConfig = field(default_factory=EngineBenchConfig)
 
     def __post_init__(self) -> None:
@@ -79,6 +83,11 @@ def run(argv: list[str]) -> int:
         elif what is What.LIVE:
             live = run_live(config.live, config.model, config.duration_s, console)
             report["live"], ok = asdict(live), True
+        elif what is What.SESSIONS:
+            report["sessions"], ok = (
+                [asdict(r) for r in run_sessions(config.sessions, config.model, console)],
+                True,
+            )
         elif what is What.ENGINE:
             report["engine"], ok = [asdict(r) for r in run_engine(config.engine, console)], True
         else:

@@ -43,7 +43,8 @@ def run_live(config: LiveBenchConfig, model: ModelConfig, duration_s: float, con
     Raises:
         StreamAvsError: the network cannot be loaded, or no mask reached the subscriber.
     """
-    from stream_avs.benchmarks.live import WARM_UP_S, clip_at, measure_live
+    from stream_avs.benchmarks.clip import clip_at
+    from stream_avs.benchmarks.live import WARM_UP_S, measure_live
 
     clip, size = Path(str(files("stream_avs") / _CLIP)), (config.width_px, config.height_px)
     long_enough_s = WARM_UP_S + duration_s + 2.0  # so that its end is not part of what is measured

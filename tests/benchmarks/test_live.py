@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from stream_avs.benchmarks.live import clip_at
+from stream_avs.benchmarks.clip import clip_at
 from stream_avs.cli import main
 
 
