@@ -1,7 +1,9 @@
 """Keeps one stream's masks coming: replaces a worker that died or hangs.
 
-A worker that meets a bug gets a fresh session; one whose model is broken, or hangs in it, a fresh
-engine. A thread that hangs is left behind: its turn is revoked first, so nothing it still does counts.
+A worker that died of something else than its model is followed by one with a fresh session, within
+half a second; one whose model is poisoned, fails again and again or hangs, by one with a fresh engine,
+which takes as long as loading. A thread that hangs is left behind: its turn is revoked first, so
+nothing it still does counts.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stream_avs.clock import MonotonicClock, monotonic_ns
 from stream_avs.config import SuperviseConfig
@@ -26,8 +28,8 @@ from stream_avs.timing.backoff import Backoff
 from stream_avs.types import NS_PER_S, Event
 
 POLL_S = 0.1
-LEAVE_S = 0.3
-"""So long a worker that is replaced may take to end by itself."""
+LEAVE_S = 1.0
+"""So long a worker that is replaced may take to end by itself; one that takes longer hangs."""
 PATIENCE = 6
 """A result may take so many times `hang_s` to be handed on: a disk is slower than a network."""
 MOST_LEFT = 3
@@ -84,7 +86,7 @@ class Supervisor:
         self._clock = clock
         self._worker = hire(session, models)
         self._stopping = threading.Event()
-        self._asked: deque[str] = deque(maxlen=1)
+        self._asked: deque[Cause] = deque(maxlen=1)
         self._recent: deque[float] = deque()
         self._backoff = Backoff(config)
         self._moves = 0
@@ -107,12 +109,16 @@ class Supervisor:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
-    def restart(self, reason: str = "request") -> None:
-        """Replace the worker, and its engine, soon; may be called from any thread.
+    def restart(self, reason: str = "request", *, rebuild: bool = False) -> None:
+        """Replace the worker soon; may be called from any thread.
 
         What it has in hand is lost and counted, as when it dies: this is also how a drill kills it.
+
+        Args:
+            reason: kept in the ledger.
+            rebuild: replace its engine too.
         """
-        self._asked.append(reason)
+        self._asked.append(Cause(text=reason, rebuild=rebuild))
 
     @property
     def session(self) -> Session:
@@ -163,7 +169,7 @@ class Supervisor:
                 if worker.turn.phase is Phase.REVOKED:
                     return None
             elif self._asked:
-                return Cause(text=self._asked.pop(), rebuild=True)
+                return self._asked.pop()
             elif still_s > self._limit_s(phase := worker.turn.phase):
                 return Cause(text=f"the worker hangs, {phase.value} for {still_s:.0f} s", rebuild=True)
         return self._cause_of(worker.error)
@@ -193,6 +199,7 @@ class Supervisor:
         phase = self._take_turn(cause.text)
         if not old.stop(LEAVE_S):
             self._leave(old, phase)
+            cause = replace(cause, rebuild=True)  # two threads must not step one model
         models = self._fresh(cause)
         if models is None:
             return
@@ -220,7 +227,7 @@ class Supervisor:
             EngineError: it is in a listener, where a second worker must not follow (no socket would
                 survive both), or too many hang already.
         """
-        if phase is Phase.HANDING_ON and not worker.stop(PATIENCE * LEAVE_S):
+        if phase is Phase.HANDING_ON and not worker.stop(LEAVE_S):
             raise EngineError(
                 "the worker hangs while it hands on a result",
                 "Something that listens to results hangs, e.g. a disk; start the process again",

@@ -15,6 +15,7 @@ import torch
 from stream_avs.benchmarks.stand_ins import DiscModel, SteadySource
 from stream_avs.capture.base import Source
 from stream_avs.config import RunConfig, SuperviseConfig
+from stream_avs.engine import supervise
 from stream_avs.errors import EngineError, PublishError
 from stream_avs.models.base import Decision, Stages
 from stream_avs.pipeline import Pipeline
@@ -22,6 +23,11 @@ from stream_avs.types import Event, MaskResult, ResultState, Window
 
 QUICK = SuperviseConfig(first_s=0.01, most_s=0.05, hang_s=0.3)
 Fault = Callable[[Decision], Decision]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise, "LEAVE_S", 0.2)
 
 
 class FaultyModel(DiscModel):
@@ -256,23 +262,26 @@ def test_an_engine_that_cannot_be_built_is_tried_again() -> None:
 
         assert stream.pipeline.supervisor is not None
         stream.pipeline.supervisor._load = fails_twice
-        stream.pipeline.supervisor.restart("drill")
+        stream.pipeline.supervisor.restart("drill", rebuild=True)
         stream.until(lambda: stream.results[-1].model_id.startswith("rebuilt"))
     assert len(tries) == 3
     assert stream.counts[Event.RESTART] == 1
 
 
-def test_asked_to_restart_it_goes_on_with_a_reset_result() -> None:
+@pytest.mark.parametrize("rebuild", [False, True])
+def test_asked_to_restart_it_goes_on_with_a_reset_result(rebuild: bool) -> None:
     with running() as stream:
-        assert stream.pipeline.supervisor is not None
+        supervisor = stream.pipeline.supervisor
+        assert supervisor is not None
         begun_s = time.monotonic()
-        stream.pipeline.supervisor.restart("drill")
-        stream.until(lambda: stream.results[-1].model_id.startswith("rebuilt"))
+        supervisor.restart("drill", rebuild=rebuild)
+        stream.until(lambda: any(r.reset_reason == "restart" for r in stream.results))
         took_s = time.monotonic() - begun_s
-        moves = stream.pipeline.supervisor.moves
-        stream.until(lambda: stream.pipeline.supervisor.moves > moves)
+        moves = supervisor.moves
+        stream.until(lambda: supervisor.moves > moves)
     assert took_s < 3.0
-    assert stream.pipeline.supervisor.restarts == 1
+    assert supervisor.restarts == 1
+    assert len(stream.built) == int(rebuild)
     stream.check_whole()
 
 
