@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import torch
 
 from stream_avs.commands.arguments import parse_arguments, take
+from stream_avs.config import read_yaml
 from stream_avs.errors import ConfigError
 from stream_avs.models.architectures import ARCHITECTURES
 from stream_avs.training.config import RECIPES, TrainConfig, recipe, same_run, train_config
@@ -166,12 +166,7 @@ def _opening(trainer: Trainer, group: Group) -> str:
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        settings = msgspec.yaml.decode(path.read_bytes())
-    except FileNotFoundError:
-        raise ConfigError(f"config file {path} does not exist", "Check the path") from None
-    except (OSError, msgspec.DecodeError) as error:
-        raise ConfigError(f"config file {path} cannot be read: {error}", "Correct the file") from None
+    settings = read_yaml(path)
     if not isinstance(settings, dict):
         raise ConfigError(f"config file {path} holds {type(settings).__name__}", "Expected keys and values")
     return settings

@@ -99,7 +99,7 @@ def encode_header(header: Header) -> bytes:
 
 
 def decode_header(data: bytes | memoryview) -> Header:
-    """Read and check a header from outside.
+    """Read and check a header from outside; allocates at most 16 times its length.
 
     Raises:
         WireError: too long, of another version, or malformed.

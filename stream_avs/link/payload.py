@@ -32,7 +32,7 @@ def encode_frame(image: Image, jpeg_quality: int) -> tuple[Literal["jpeg", "rgb8
 
 
 def decode_frame(header: FrameHeader, data: Bytes) -> Image:
-    """Decode the picture of a frame message, uint8 [H, W, 3] RGB.
+    """Decode the picture of a frame message, uint8 [H, W, 3] RGB; see `decode_picture` for what it allocates.
 
     Raises:
         WireError: the bytes do not hold a picture of that size.
@@ -60,7 +60,7 @@ def encode_audio(samples: Samples) -> bytes:
 
 
 def decode_audio(header: AudioHeader, data: Bytes) -> Samples:
-    """Decode the samples of an audio message, float32 [n, channels].
+    """Decode the samples of an audio message, float32 [n, channels]; allocates at most 5 times `data`.
 
     Raises:
         WireError: the bytes do not hold that many samples.

@@ -100,7 +100,7 @@ def encode_header(header: Header) -> bytes:
 
 
 def decode_header(data: bytes | memoryview) -> Header:
-    """Read and check a header from a source that is not trusted.
+    """Read and check a header from a source that is not trusted; allocates at most 16 times its length.
 
     Raises:
         WireError: too long, of another version, malformed, or values that contradict each other.

@@ -163,7 +163,7 @@ def to_packed(message: WireMessage) -> bytes:
 
 
 def from_packed(data: Bytes) -> WireMessage:
-    """Read the frame of profile "latest"; inverse of `to_packed`. Copies nothing.
+    """Read the frame of profile "latest"; inverse of `to_packed`. Copies nothing but the header.
 
     Raises:
         WireError: not such a frame.

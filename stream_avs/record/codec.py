@@ -54,6 +54,8 @@ def encode_frame(item: FrameItem, offset_ns: int, picture: Picture, quality: int
 def decode_frame(message: Bytes, name: str) -> tuple[Image, int, str]:
     """Read a picture of message type `name`: RGB image, unix stamp in ns, frame_id.
 
+    Raw pictures are views into the message; for others see `decode_picture`.
+
     Raises:
         ValueError: damaged, or of a kind this does not read.
     """
@@ -96,6 +98,8 @@ def encode_audio(block: AudioBlock, offset_ns: int) -> tuple[bytes, bytes | None
 
 def decode_audio(message: Bytes) -> tuple[Samples, int, int]:
     """Read 16-bit PCM: float32 [n, channels], unix stamp of the first sample in ns, rate in Hz.
+
+    Allocates at most 5 times the message.
 
     Raises:
         ValueError: damaged, or of a kind this does not read.

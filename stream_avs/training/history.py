@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
+from stream_avs.json_input import JsonError, decode_json
 from stream_avs.training.files import write_text_whole
 
 
@@ -53,7 +54,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         return entries
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError:
+            entries.append(decode_json(line))
+        except JsonError:
             break
     return entries

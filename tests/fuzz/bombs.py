@@ -66,6 +66,23 @@ def _wire_packed() -> list[bytes]:
     ]
 
 
+def _wire_headers() -> list[bytes]:
+    """Whatever msgpack holds, and a header that is valid and as full as it may be."""
+    from target_wire import result
+
+    from stream_avs.publish import wire
+    from stream_avs.publish.header import SoundingEntry
+
+    full = msgspec.structs.replace(
+        wire.encode(result()).header,
+        labels=dict.fromkeys(range(256), "x"),
+        sounding=(SoundingEntry(class_id=1, name="", score=0.0, area=0.0),) * 254,
+        latency_ms={f"{k}": 0.0 for k in range(64)},
+        class_ids=tuple(range(1, 256)),
+    )
+    return [*_msgpack(), msgspec.msgpack.encode(full)]
+
+
 def _inflate() -> list[bytes]:
     return [b"\x40" + zlib.compress(ZEROS, 9), b"\x40" + zlib.compress(zlib.compress(ZEROS, 9), 9)]
 
@@ -205,6 +222,14 @@ def _ros() -> list[bytes]:
     return [*lies, *most]
 
 
+def _ros_labels() -> list[bytes]:
+    from target_ros import HEADER, STORE
+
+    from stream_avs.ros2.image_fields import label_info_fields
+
+    return [*_ros(), STORE.encode(label_info_fields(dict.fromkeys(range(1, 5000), ""), 0.5, HEADER))]
+
+
 def _tables() -> list[bytes]:
     return [
         b"split\n" + b"val\n" * 15_000,
@@ -214,7 +239,7 @@ def _tables() -> list[bytes]:
 
 
 BOMBS: dict[str, Callable[[], list[bytes]]] = {
-    **dict.fromkeys(("wire-header", "link-header", "control-request", "control-reply"), _msgpack),
+    **dict.fromkeys(("link-header", "control-request", "control-reply"), _msgpack),
     **dict.fromkeys(
         (
             "page-request",
@@ -233,7 +258,9 @@ BOMBS: dict[str, Callable[[], list[bytes]]] = {
         _json,
     ),
     **{f"mask-{name}": _mask for name in ("rle", "mono8", "packbits", "png")},
+    "wire-header": _wire_headers,
     "wire-packed": _wire_packed,
+    "ros-labels": _ros_labels,
     "inflate": _inflate,
     "confidence": lambda: _mask(b"\x3f\x3f\0"),
     "yaml": _yaml,
@@ -248,7 +275,6 @@ BOMBS: dict[str, Callable[[], list[bytes]]] = {
         for name in (
             "image",
             "compressed",
-            "labels",
             "camera-info",
             "audio-info",
             "audio-drivers",

@@ -50,6 +50,6 @@ def _keys() -> list[bytes]:
 
 TARGETS = (
     Target(name="control-request", decode=decode_request, seeds=_requests, form="msgpack", max_bytes=1024),
-    Target(name="control-reply", decode=decode_reply, seeds=_replies, form="msgpack", multiple=64),
+    Target(name="control-reply", decode=decode_reply, seeds=_replies, form="msgpack"),
     Target(name="key-file", decode=in_file(_key, ".key_secret"), seeds=_keys, max_bytes=1024),
 )

@@ -73,7 +73,7 @@ TARGETS = (
         constant_bytes=4 * MIB, max_bytes=2 * KIB,
     ),
     Target(
-        name="table", decode=in_file(_TABLE, ".csv"), max_bytes=KIB, multiple=128,
+        name="table", decode=in_file(_TABLE, ".csv"), max_bytes=KIB, multiple=64,
         seeds=lambda: [
             b"name,start,category,split\na_1,0,dog,train\nb,0,cat,test\n",
             b'\xef\xbb\xbfvid,split\n"a,b",val\n',

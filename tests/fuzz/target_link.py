@@ -90,7 +90,7 @@ def _clock_seeds() -> list[bytes]:
 
 
 TARGETS = (
-    Target(name="link-header", decode=decode_header, seeds=_headers, form="msgpack", multiple=64),
+    Target(name="link-header", decode=decode_header, seeds=_headers, form="msgpack"),
     Target(name="link-frame", decode=_frame, seeds=_frame_seeds, max_bytes=2 * KIB, constant_bytes=MIB),
     Target(
         name="link-audio", decode=_audio, max_bytes=KIB,

@@ -100,7 +100,7 @@ TARGETS = (
         max_bytes=KIB, constant_bytes=800 * MIB,
     ),
     Target(
-        name="ros-labels", decode=_decoder(LABEL_INFO, _labels), multiple=128,
+        name="ros-labels", decode=_decoder(LABEL_INFO, _labels), multiple=32,
         seeds=lambda: [STORE.encode(label_info_fields({1: "dog", 2: "cat"}, 0.5, HEADER))],
     ),
     Target(name="ros-camera-info", decode=_decoder(CAMERA_INFO, _camera_info), seeds=_camera_infos),

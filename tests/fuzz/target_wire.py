@@ -133,7 +133,7 @@ def _confidence_seeds() -> list[bytes]:
 
 
 TARGETS = (
-    Target(name="wire-header", decode=decode_header, seeds=_headers, form="msgpack", multiple=64),
+    Target(name="wire-header", decode=decode_header, seeds=_headers, form="msgpack"),
     Target(name="wire-packed", decode=_decode_packed, seeds=_packed, multiple=64, constant_bytes=80 * MIB),
     Target(name="wire-parts", decode=_decode_parts, seeds=_parts, multiple=64, constant_bytes=80 * MIB),
     *(

@@ -75,7 +75,7 @@ class Store:
         return bytes(self.types.serialize_cdr(build(fields, self._make), fields.type))
 
     def decode(self, data: bytes, type_name: str) -> Any:
-        """Message of CDR bytes, its sequences as arrays.
+        """Message of CDR bytes, its sequences as arrays; allocates at most 32 times `data` (short labels).
 
         Raises:
             WireError: the bytes do not hold such a message.
