@@ -12,6 +12,7 @@ import threading
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
@@ -72,7 +73,9 @@ def _steps(stream: NanoStream) -> dict[str, Step]:
         return torch.randn(*shape, generator=generator)
 
     px, classes = stream.input_px, len(stream.table.ids)
-    picture, log_mel, grey = noise(1, 3, px, px), noise(*_LOG_MEL), noise(2, px, px).sigmoid()
+    # blurred noise: of sharp noise the eye says that nothing is there
+    picture = F.interpolate(noise(1, 3, 10, 10), size=(px, px), mode="bicubic")
+    log_mel, grey = noise(*_LOG_MEL), noise(2, px, px).sigmoid()
     logits, heard = 4 * noise(1, 21, px // 2, px // 2), 2 + noise(1, classes)
     audible = torch.arange(classes) % 2 == 0
     with torch.no_grad():
@@ -85,9 +88,19 @@ def _steps(stream: NanoStream) -> dict[str, Step]:
         for _ in range(stream.network.config.trunk.frames):  # until everything remembered is known
             state, first = stream.mind(*thinking()).causal, torch.zeros(1, dtype=torch.bool)
     return {
-        "eye": Step(module=stream.eye, example=(picture,), name="eye of nano"),
+        "eye": Step(
+            module=stream.eye,
+            example=(picture,),
+            name="eye of nano",
+            decide=lambda results: results[0].argmax(1),
+        ),
         "ear": Step(module=stream.ear, example=(log_mel,), name="ear of nano"),
-        "mind": Step(module=stream.mind, example=thinking(), name="mind of nano"),
+        "mind": Step(
+            module=stream.mind,
+            example=thinking(),
+            name="mind of nano",
+            decide=lambda results: (results[0] > stream.thresholds.pixel) * results[1],
+        ),
     }
 
 

@@ -51,11 +51,13 @@ class Step:
         example: arguments as pytrees of tensors; real values, since they serve as the fixed input of
             the check against eager.
         name: what it does, for people.
+        decide: what its results come to, whole numbers; None where there is nothing to decide.
     """
 
     module: nn.Module
     example: tuple[object, ...]
     name: str = "network"
+    decide: Callable[[list[Tensor]], Tensor] | None = None
 
     @property
     def device(self) -> torch.device:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,29 @@ def test_a_backend_that_disagrees_is_replaced_by_eager_with_a_reason(
     assert [r.backend for r in report.refused] == [backend.name]
     assert re.search(reason, report.refused[0].reason)
     assert report.notes[1].startswith(f"not {backend.name}: ")
+
+
+class Undecided(Eager):
+    """Close in numbers, of another opinion where it is close."""
+
+    name = "undecided"
+
+    def build(self, step: Step, settings: Settings) -> FlatProgram:
+        run = super().build(step, settings)
+        return lambda leaves: [x + 1e-4 if x.is_floating_point() else x for x in run(leaves)]
+
+
+def test_a_backend_that_decides_otherwise_is_refused_however_close_its_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(module.BACKENDS, BackendName.OPENVINO, Undecided())
+    step = toy()
+    seen = step.module(*step.example)[0].detach()
+    decided = replace(step, decide=lambda results: (results[0] > seen + 5e-5).int())
+    report = prepare(decided, precision=Precision.F32, cache=None).report
+    assert report.backend == "eager"
+    assert report.refused[0].reason.startswith("decides as eager f32 in 0.0% of all places")
+    assert prepare(step, precision=Precision.F32, cache=None).report.backend == "undecided"
 
 
 def test_nan_weights_are_an_error_not_a_fallback() -> None:
