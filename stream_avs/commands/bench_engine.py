@@ -125,4 +125,7 @@ def _table(results: Sequence[Result]) -> Table:
             f"{r.step_cpu_ms:.1f}", f"{r.naive_cpu_ratio:.2f}" + "*" * (r.naive_backend != r.backend),
             f"{r.stream_mb:.1f}", f"{r.peak_share:.0%}", f"{r.deformable_share:.0%}",
         )  # fmt: skip
+    for backend in (BackendName.CUDA, BackendName.TENSORRT):
+        if all(r.backend != backend.value for r in results):
+            table.add_row(f"{backend}: not measured")
     return table

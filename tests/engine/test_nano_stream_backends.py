@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from stream_avs.benchmarks.clip import read_clip
 from stream_avs.config import BackendName, ModelConfig, Precision
 from stream_avs.engine.nano_stream import accelerate
 from stream_avs.models.base import Stages
@@ -16,6 +20,7 @@ from stream_avs.models.nano.config import NanoConfig, trunk_config
 from stream_avs.models.nano.network import Nano
 from stream_avs.models.nano.senses import Ear, Eye
 from stream_avs.models.nano.stream import NanoStream, build
+from stream_avs.models.nano.stream import load as load_eager
 from stream_avs.types import Frame, Window
 
 PX = 96
@@ -72,3 +77,29 @@ def test_two_streams_on_one_compiled_nano_equal_nano(nano: NanoStream, backend: 
             for mine, theirs in zip(fast_state.causal.heard, slow_state.causal.heard, strict=True):
                 torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-4)
             assert np.mean(found.mask != expected.mask) < 0.002
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_masks_of_the_clip_are_those_of_eager_in_f32(talkers: Path) -> None:
+    """In whatever precision this CPU is given: mean J of the masks at least 0.99, of each 0.95."""
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    eager = load_eager(ModelConfig(preset="nano", threads=2))
+    fast = accelerate(eager, ModelConfig(preset="nano", threads=2))
+    assert all("backend openvino" in note for note in fast.notes)
+    clip = read_clip(talkers, sample_rate_hz=eager.sample_rate_hz)
+    length = round(eager.context_s * eager.sample_rate_hz)
+    states, shared = [eager.initial_state(), fast.initial_state()], []
+    for k in range(0, len(clip.pictures), 3):
+        end = round(k / clip.fps * clip.sample_rate_hz)
+        audio = np.pad(clip.sound, (length, 0))[end : end + length]
+        frame = Frame(image=clip.pictures[k], stamp_ns=round(k / clip.fps * 1e9), arrival_ns=0, seq=k)
+        heard = replace(window(0), frames=(frame,), audio=audio[None])
+        (slow_one, states[0]), (fast_one, states[1]) = (
+            model.step(heard, state, Stages()) for model, state in zip((eager, fast), states, strict=True)
+        )
+        either = (slow_one.mask > 0) | (fast_one.mask > 0)
+        both = (slow_one.mask == fast_one.mask) & either
+        shared.append(both.sum() / either.sum() if either.any() else 1.0)
+    assert np.mean(shared) >= 0.99
+    assert min(shared) >= 0.95
