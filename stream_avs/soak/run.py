@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from stream_avs.benchmarks.machine import this_machine
+from stream_avs.capture.address import redact
 from stream_avs.errors import StreamAvsError
 from stream_avs.observe.process import machine_busy_s, usage_of
 from stream_avs.soak.config import SoakConfig
@@ -42,7 +43,7 @@ def soak(config: SoakConfig, tell: Callable[[Sample], None] = lambda sample: Non
     options = options_of(config)
     head = {
         "machine": asdict(this_machine()),
-        "options": options,
+        "options": [redact(option) for option in options],
         "nice": config.nice,
         "minutes": config.minutes,
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
