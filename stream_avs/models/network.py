@@ -44,7 +44,7 @@ class NetworkOutput:
         queries: [B, N, d] that leave the window, to be carried; None when nothing is.
         contrast: unit vectors [B, T, d] of two kinds for BCL, or None.
         paired: what the losses `match` and `avfs` compare; empty where the network has no such maps.
-        mixed: channel mean of the feature that masks are made of [B, T, h, w], for the loss `mix`, or None.
+        mixed: channel mean of the map that masks are made of [B, T, h, w], for the loss `mix`, or None.
         classified: logits [B, T, K] of classifiers inside the network that learn the K classes of
             `config.taught_labels`.
     """

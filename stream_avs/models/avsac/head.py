@@ -48,11 +48,20 @@ class MaskHead(nn.Module):
         feature: Tensor = self.smooth(self.lateral(finest) + wide)
         return feature
 
-    def forward(self, feature: Tensor, queries: Tensor) -> Tensor:
-        """F_AGV [F, d, h, w] and F_VGA [F, N, d] -> logits [F, classes, 4 h, 4 w]."""
+    def forward(self, feature: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply eq 1.
+
+        Args:
+            feature: F_AGV [F, d, h, w].
+            queries: F_VGA [F, N, d].
+
+        Returns:
+            Logits [F, classes, 4 h, 4 w], and the channel mean [F, h, w] of what Linear is applied to.
+        """
         product = torch.einsum("fdhw,fnd->fnhw", feature, queries)
-        x = self.reduce(feature + self.mlp(product))
+        joint = feature + self.mlp(product)
+        x = self.reduce(joint)
         size = (_UPSAMPLE * x.shape[-2], _UPSAMPLE * x.shape[-1])
         x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         logits: Tensor = self.classify(F.relu(self.refine(x)))
-        return logits
+        return logits, joint.mean(1)

@@ -59,11 +59,11 @@ class Avsac(StatelessNetwork):
             for tokens, size in zip(agv.split([h * w for h, w in sizes], dim=1), sizes, strict=True)
         ]
         feature = self.head.feature(finest, levels[0])
-        mask = self.head(feature, vga)
+        mask, mixed = self.head(feature, vga)
         heard = queries.mean(1).unflatten(0, shape)
         return NetworkOutput(
             masks=[mask.unflatten(0, shape)],
             sounding=loudest(mask).unflatten(0, shape),
             paired=[Paired(visual=x.unflatten(0, shape), audio=heard) for x in levels],
-            mixed=feature.mean(1).unflatten(0, shape),
+            mixed=mixed.unflatten(0, shape),
         )

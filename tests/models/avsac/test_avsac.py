@@ -90,10 +90,13 @@ def test_the_head_is_eq_1() -> None:
         for y in range(3):
             for x in range(3):
                 product[0, n, y, x] = sum(feature[0, c, y, x] * queries[0, n, c] for c in range(32))
-    x = head.reduce(feature + head.mlp(product))
+    joint = feature + head.mlp(product)
+    x = head.reduce(joint)
     x = nn.functional.interpolate(x, scale_factor=4, mode="bilinear")
     expected = head.classify(head.refine(x).relu())
-    torch.testing.assert_close(head(feature, queries), expected, rtol=1e-4, atol=1e-5)
+    logits, mixed = head(feature, queries)
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(mixed, joint.mean(1), rtol=1e-4, atol=1e-5)
     assert expected.shape == (1, 2, 12, 12)
 
 
