@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib.util
 import os
 import random
 import re
@@ -67,6 +68,9 @@ def main() -> int:
     if unknown:
         print(f"no target {unknown[0]}; valid: {', '.join(known)}")
         return 2
+    if obstacle := _obstacle():
+        print(obstacle)
+        return 2
     return _run_all(names, options.executions, options.seconds, options.table)
 
 
@@ -102,15 +106,18 @@ def _run(name: str, executions: int, seconds: int) -> Outcome:
     )  # fmt: skip
 
 
-def _fuzz(name: str, executions: int, seconds: int) -> int:
+def _obstacle() -> str:
+    """Why nothing can be fuzzed here, "" if nothing is in the way."""
     if sys.version_info[:2] > NEWEST:
-        print("atheris has no wheels for this Python; use 3.11 to 3.13")
-        return 2
-    try:
-        import atheris
-    except ImportError:
-        print("atheris is not installed. Run: pip install -e '.[fuzz]'")
-        return 2
+        return "atheris has no wheels for this Python; use 3.11 to 3.13"
+    if importlib.util.find_spec("atheris") is None:
+        return "atheris is not installed. Run: pip install -e '.[fuzz]'"
+    return ""
+
+
+def _fuzz(name: str, executions: int, seconds: int) -> int:
+    import atheris
+
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with atheris.instrument_imports(include=INSTRUMENTED):
         from target_table import find
@@ -150,6 +157,7 @@ HEAD = """# Outcomes of coverage-guided fuzzing
 
 Written by `python tests/fuzz/run.py all --executions 1000000 --table tests/fuzz/RESULTS.md`. Edges and
 features are libFuzzer's counts over the package's own code and the pure-Python libraries under it.
+Seconds are wall time on two busy cores at low priority; alone, most targets try 10,000 to 50,000 a second.
 
 | target | executions | seconds | per second | edges | features | crashes | date |
 |---|---:|---:|---:|---:|---:|---:|---|
