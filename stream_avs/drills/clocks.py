@@ -148,8 +148,10 @@ def _wall_jump(folder: Path, times: Times) -> Outcome:
         results = [seen.result for seen in rig.seen(0)]
     steps_ns = np.diff([result.stamp_ns for result in results])
     moved_s = (results[-1].unix_offset_ns - results[0].unix_offset_ns) / NS_PER_S
-    resets = rig.ledger.counts().get(Event.DISCONTINUITY, 0)
+    counts = rig.ledger.counts()
+    resets, noticed = counts.get(Event.DISCONTINUITY, 0), counts.get(Event.WALL_CLOCK, 0)
     outcome.checks.extend([
+        Check(name="jumps counted", found=str(noticed), passed=noticed == 1),
         Check(
             name="stamps go on", found=f"at most {steps_ns.max() / NS_PER_S:.2f} s apart, {resets} resets",
             passed=bool((steps_ns > 0).all()) and resets == 0,

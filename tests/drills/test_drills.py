@@ -18,7 +18,6 @@ PULSE = [pytest.mark.pulseaudio, pytest.mark.slow]
 MARKS = {
     "microphone-stalled": PULSE,
     "microphone-unplugged": PULSE,
-    "frames-lost": [],
     "worker-killed": [],
 }
 
