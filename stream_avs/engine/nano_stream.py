@@ -14,11 +14,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from stream_avs.config import ModelConfig, Precision
 from stream_avs.engine.backends.base import Program, Step
 from stream_avs.engine.backends.prepare import Prepared, prepare
+from stream_avs.models.base import require_finite
 from stream_avs.models.nano.stream import NanoStream
 from stream_avs.models.nano.stream import load as load_eager
 from stream_avs.models.threads import configure_threads
@@ -27,16 +28,25 @@ _LOG_MEL = (1, 1, 128, 200)
 
 
 class _Part:
-    """A compiled step that sessions share: one at a time, and what they get is theirs."""
+    """A compiled step that sessions share: one at a time, and what they get is theirs.
 
-    def __init__(self, program: Program) -> None:
+    Raises, when called:
+        PoisonedError: a result is not finite.
+    """
+
+    def __init__(self, name: str, program: Program) -> None:
+        self._name = name
         self._program = program
         self._alone = threading.Lock()
 
     def __call__(self, *arguments: object) -> object:
         with self._alone:
             # the program writes its results over older ones
-            return tree_map_only(Tensor, torch.clone, self._program(*arguments))
+            results = tree_map_only(Tensor, torch.clone, self._program(*arguments))
+        for x in tree_leaves(results):
+            if x.is_floating_point():
+                require_finite(self._name, x)
+        return results
 
 
 def accelerate(stream: NanoStream, config: ModelConfig) -> NanoStream:
@@ -56,7 +66,7 @@ def accelerate(stream: NanoStream, config: ModelConfig) -> NanoStream:
     }
     if all(part.report.backend != "eager" for part in ready.values()):
         configure_threads(1)  # what is left for torch is too little to share
-    parts: dict[str, Any] = {name: _Part(part.program) for name, part in ready.items()}
+    parts: dict[str, Any] = {name: _Part(name, part.program) for name, part in ready.items()}
     return dataclasses.replace(stream, notes=_notes(ready), **parts)
 
 

@@ -12,6 +12,7 @@ import torch
 from stream_avs.benchmarks.clip import read_clip
 from stream_avs.config import BackendName, ModelConfig, Precision
 from stream_avs.engine.nano_stream import accelerate
+from stream_avs.errors import PoisonedError
 from stream_avs.models.base import Stages
 from stream_avs.models.consensus.table import read_table
 from stream_avs.models.load import BUNDLED, load_weights
@@ -77,6 +78,34 @@ def test_two_streams_on_one_compiled_nano_equal_nano(nano: NanoStream, backend: 
             for mine, theirs in zip(fast_state.causal.heard, slow_state.causal.heard, strict=True):
                 torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-4)
             assert np.mean(found.mask != expected.mask) < 0.002
+
+
+def test_without_openvino_it_runs_in_eager_and_says_why(
+    nano: NanoStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    plain = accelerate(nano, ModelConfig(precision=Precision.F32, threads=1))
+    assert [note for note in plain.notes if "not openvino" in note] == [
+        f"{part}: not openvino: openvino is not installed" for part in ("eye", "ear", "mind")
+    ]
+    assert plain.step(window(0), plain.initial_state(), Stages())[0].mask.shape == nano.mask_shape
+
+
+@pytest.mark.parametrize(
+    ("part", "weight"), [("eye", "network.base_net.level1.conv"), ("mind", "network.trunk.head.reduce")]
+)
+def test_a_part_that_gives_no_numbers_is_named(nano: NanoStream, part: str, weight: str) -> None:
+    fast = accelerate(nano, ModelConfig(backend=BackendName.EAGER, precision=Precision.F32, threads=1))
+    state, spoilt = fast.initial_state(), getattr(nano, part).get_submodule(weight).weight
+    kept = spoilt.detach().clone()
+    with torch.no_grad():
+        spoilt[0, 0] = float("nan")
+    try:
+        with pytest.raises(PoisonedError, match=f"the {part} gives numbers that are none"):
+            fast.step(window(0), state, Stages())
+    finally:
+        with torch.no_grad():
+            spoilt.copy_(kept)
 
 
 @pytest.mark.slow
