@@ -23,7 +23,7 @@ try:
 except ImportError:
     raise missing_package("mcap, which writes and reads recordings,", "record") from None
 
-MAX_CHUNK_BYTES = 128 * 1024 * 1024
+MAX_CHUNK_BYTES = 256 * 1024 * 1024
 """Unpacked; this package closes a chunk after half a megabyte, or after one larger picture."""
 PIECE_BYTES = 1024 * 1024
 LZ4_RATIO = 255
