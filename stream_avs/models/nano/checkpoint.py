@@ -42,22 +42,25 @@ class Thresholds:
     """Sounding score under which the mask is empty."""
     sounding_before: float = 0.0
     """The same after a frame whose mask was not empty."""
-    least: float = -6.0
-    """Mean logit of the trunk under which an object does not sound."""
-    gap: float = 3.0
-    """An object this much below the best large one of its class does not sound."""
     smallest: float = 0.002
-    """Objects that cover less than this share of the picture are left out."""
+    """See `ObjectRule` for this and what follows."""
+    clear: float = 0.0
+    least: float = -50.0
+    still: float = -50.0
+    behind: float = 50.0
+    shown: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("pixel", "pixel_before", "sounding", "sounding_before", "smallest"):
+        for name in ("pixel", "pixel_before", "sounding", "sounding_before", "smallest", "clear"):
             require(0 <= getattr(self, name) <= 1, f"nano.{name}", getattr(self, name), "0..1")
-        require(self.gap >= 0, "nano.gap", self.gap, "0 or more")
+        require(self.behind >= 0, "nano.behind", self.behind, "0 or more")
+        require(self.shown >= 0, "nano.shown", self.shown, "0 or more")
 
     @property
     def objects(self) -> ObjectRule:
         """Which objects stay."""
-        return ObjectRule(least=self.least, gap=self.gap, smallest=self.smallest)
+        names = ("smallest", "clear", "least", "still", "behind", "shown")
+        return ObjectRule(**{name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True, kw_only=True)

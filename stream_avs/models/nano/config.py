@@ -61,6 +61,11 @@ class NanoConfig:
     residual: bool = True
     """Let the trunk correct the consensus of eye and ear; off: consensus alone."""
 
+    synchrony: bool = True
+    """Let people go who do not move with the voice; off: every person seen may speak."""
+    split: bool = True
+    """Tell people apart who stand side by side."""
+
     def __post_init__(self) -> None:
         require(self.trunk.classes == 1, "nano.trunk.classes", self.trunk.classes, "1")
         require(self.trunk.mode is Mode.CAUSAL, "nano.trunk.mode", self.trunk.mode, "causal")

@@ -113,6 +113,11 @@ def motion(now: Tensor, before: Tensor) -> Tensor:
     return torch.cat([mean, largest], dim=1).clamp(max=_MOTION_MAX)
 
 
+def loudness(sound: Sound) -> float:
+    """Of the newest 0.08 s of the first context, in mel units (1 is 21.7 dB)."""
+    return float(sound.levels[0, LEVELS - 1] + sound.levels[0, LEVELS])
+
+
 def _levels(log_mel: Tensor) -> Tensor:
     level = log_mel.mean((1, 2)).unflatten(1, (LEVELS, -1)).mean(2)  # [F, 25]
     loudest = level.amax(1, keepdim=True)

@@ -1,18 +1,20 @@
 """The `nano` preset: one frame and 2 s of sound in, one mask out; everything remembered is in the state.
 
 Each frame is computed once: what older frames left (EIM keys and values, intra-frame queries, the
-carried inter-frame queries, the last picture's brightness, the last mask, the classes heard) is the
-state.
+carried inter-frame queries, the brightness of the last pictures, how motion and loudness went
+together, the last mask, the classes heard) is the state.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stream_avs.audio import mn_mel
@@ -26,14 +28,30 @@ from stream_avs.models.consensus.table import LabelTable, read_table
 from stream_avs.models.load import BUNDLED, content_id, load_weights
 from stream_avs.models.nano.checkpoint import Thresholds, load_nano
 from stream_avs.models.nano.config import CONTEXT_S
-from stream_avs.models.nano.network import Nano, Seen
+from stream_avs.models.nano.network import Nano
 from stream_avs.models.nano.objects import keep_objects
-from stream_avs.models.nano.senses import Ear, Eye, Sound, luminance, motion
+from stream_avs.models.nano.senses import Ear, Eye, Sound, loudness, luminance
+from stream_avs.models.nano.synchrony import Trace, follow, no_trace, synchrony
+from stream_avs.models.nano.think import Mind, Thought
 from stream_avs.models.preprocess import normalise, resize
 from stream_avs.models.threads import configure_threads
-from stream_avs.types import Image, Samples, Window
+from stream_avs.types import NS_PER_S, Image, Samples, Window
 
 FILE = "nano.safetensors"
+APART_S = 0.095
+"""Motion is what changed since a picture at least this old, whatever the rate of frames."""
+
+
+class Past(NamedTuple):
+    """A picture that was.
+
+    Attributes:
+        stamp_ns: its time.
+        grey: brightness [1, S, S], 0..1.
+    """
+
+    stamp_ns: int
+    grey: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,31 +60,38 @@ class NanoState:
 
     Attributes:
         causal: of the trunk.
-        grey: brightness of the frame before [1, S, S], or None at the start.
+        past: pictures from the newest that is `APART_S` old on, oldest first; empty at the start.
+        trace: how motion and loudness went together.
         before: bool [h, w], where the frame before sounded.
         heard: ids of the classes heard.
     """
 
     causal: CausalState
-    grey: Tensor | None
-    before: Tensor
+    past: tuple[Past, ...]
+    trace: Trace
+    before: NDArray[np.bool_]
     heard: frozenset[int]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NanoStream:
-    """See `stream_avs.models.base.StreamModel` for the attributes and `step`."""
+    """See `stream_avs.models.base.StreamModel` for the attributes and `step`.
+
+    `eye`, `ear` and `mind` may be replaced by compiled ones; all else of a step costs little.
+    """
 
     id: str
     table: LabelTable
     eye: Eye
     ear: Ear
+    mind: Mind
     network: Nano
     causal: CausalStep
     thresholds: Thresholds
     sample_rate_hz: int = mn_mel.SAMPLE_RATE_HZ
     context_s: float = CONTEXT_S
     frames: int = 1
+    notes: tuple[str, ...] = ()
 
     @property
     def labels(self) -> dict[int, str]:
@@ -83,8 +108,9 @@ class NanoStream:
     def initial_state(self) -> NanoState:
         return NanoState(
             causal=self.causal.initial_state(1),
-            grey=None,
-            before=torch.zeros(self.mask_shape, dtype=torch.bool),
+            past=(),
+            trace=no_trace(),
+            before=np.zeros(self.mask_shape, np.bool_),
             heard=frozenset(),
         )
 
@@ -94,24 +120,30 @@ class NanoStream:
             raise ValueError(f"audio has {window.sample_rate_hz} Hz, not {self.sample_rate_hz} Hz")
         samples = window.audio[-1]
         sound = self.listen(samples, stages)
-        seen, grey = self.look(window.newest.image, state.grey, stages)
-        with stages.measure("decide"):
+        logits, grey = self.look(window.newest.image, stages)
+        stamp_ns = window.newest.stamp_ns
+        past = recent(state.past, stamp_ns)
+        with stages.measure("follow"):
+            trace = self.follow(state.trace, past, Past(stamp_ns, grey), loudness(sound))
+        with stages.measure("think"):
             heard = self.network.hear(sound)
-            residual, sounding, causal = self.causal(
-                self.network.maps(seen, heard),
-                self.network.audio_tokens(sound, heard),
-                state.causal,
-                torch.tensor([state.grey is None]),  # nothing is carried into a first frame
-            )
-            logits = self.network.combine(seen.log_seen, heard)[0]
             ids = audible(heard[0].sigmoid().double().numpy(), self.table.ids, state.heard)
-            logits[1:][torch.tensor([int(i) not in ids for i in self.table.ids])] = -torch.inf
-            if is_quiet(samples, self.sample_rate_hz):
-                decision = nothing(self.mask_shape)
-            else:
-                decision = self.decide(logits, residual, float(sounding.sigmoid()), state.before)
-        before = torch.from_numpy(decision.mask > 0)
-        return decision, NanoState(causal=causal, grey=grey, before=before, heard=ids)
+            thought = self.mind(
+                logits, grey, past[0].grey if past else grey, sound.evidence, sound.levels, heard,
+                torch.tensor([int(i) in ids for i in self.table.ids]), state.causal,
+                torch.tensor([not past]),  # nothing is carried into a first frame
+            )  # fmt: skip
+        with stages.measure("decide"):
+            quiet = is_quiet(samples, self.sample_rate_hz)
+            decision = nothing(self.mask_shape) if quiet else self.decide(thought, trace, state.before)
+        following = NanoState(
+            causal=thought.causal,
+            past=(*past, Past(stamp_ns, grey)),
+            trace=trace,
+            before=decision.mask > 0,
+            heard=ids,
+        )
+        return decision, following
 
     def listen(self, samples: Samples, stages: Stages) -> Sound:
         """Run the ear over 2 s of mono samples at 32 kHz."""
@@ -120,41 +152,56 @@ class NanoStream:
         with stages.measure("hear"):
             return self.ear(torch.from_numpy(log_mel)[None, None])
 
-    def look(self, image: Image, before: Tensor | None, stages: Stages) -> tuple[Seen, Tensor]:
-        """Run the eye over an RGB image; returns what is seen, and the brightness [1, S, S]."""
+    def look(self, image: Image, stages: Stages) -> tuple[Tensor, Tensor]:
+        """Run the eye over an RGB image: its logits [1, 21, h, w], and the brightness [1, S, S]."""
         with stages.measure("resize"):
             pixels = resize(image, self.input_px, self.input_px)
             grey = luminance(pixels)
         with stages.measure("see"):
-            logits = self.eye(normalise(pixels))
-            moved = motion(grey, grey if before is None else before)
-        return Seen(motion=moved, log_seen=logits.log_softmax(1)), grey
+            return self.eye(normalise(pixels)), grey
 
-    def decide(self, logits: Tensor, residual: Tensor, sounding: float, before: Tensor) -> Decision:
-        """Threshold, with hysteresis, and keep the objects that the trunk lets sound.
+    def follow(self, trace: Trace, past: tuple[Past, ...], now: Past, loud: float) -> Trace:
+        """Add what moved since the oldest of `past`, and how loud it is."""
+        if not past:
+            return no_trace()
+        then = past[0].grey[0].numpy()
+        return follow(trace, then, now.grey[0].numpy(), loud, now.stamp_ns - past[-1].stamp_ns)
+
+    def decide(self, thought: Thought, trace: Trace, before: NDArray[np.bool_]) -> Decision:
+        """Threshold, with hysteresis, and keep the objects that may sound.
 
         Args:
-            logits: [1 + classes, h, w], of eye and ear.
-            residual: [1, 1, h', w'], the trunk's mask.
-            sounding: score, 0..1.
-            before: bool [h, w].
+            thought: about the frame.
+            trace: up to the frame.
+            before: bool [h, w], the mask before.
         """
-        limits = self.thresholds
-        least = limits.sounding_before if bool(before.any()) else limits.sounding
-        probability = logits.softmax(0)
-        sounds = 1 - probability[0]
-        on = (sounds >= torch.where(before, limits.pixel_before, limits.pixel)) & (sounding >= least)
-        mask = (self.network.ids[probability[1:].argmax(0)] * on).to(torch.uint8).numpy()
-        if self.network.config.residual:
-            said = F.interpolate(residual, size=mask.shape, mode="bilinear", align_corners=False)
-            mask = keep_objects(mask, said[0, 0].numpy(), limits.objects)
-        score = sounds.numpy()
+        limits, config = self.thresholds, self.network.config
+        sounds, sounding = thought.sounds.numpy(), float(thought.sounding[0])
+        least = limits.sounding_before if before.any() else limits.sounding
+        on = (sounds >= np.where(before, limits.pixel_before, limits.pixel)) & (sounding >= least)
+        mask = np.where(on, thought.winner.numpy(), 0).astype(np.uint8)
+        if mask.any():
+            said = np.asarray(cv2.resize(thought.residual[0, 0].numpy(), mask.shape[::-1]), np.float32)
+            mask = keep_objects(
+                mask,
+                thought.seen.numpy(),
+                said if config.residual else None,
+                synchrony(trace if config.synchrony else no_trace()),
+                before,
+                dataclasses.replace(limits.objects, split=config.split),
+            )
         return Decision(
             mask=mask,
-            confidence=np.where(mask > 0, np.rint(score * 255.0), 0.0).astype(np.uint8),
-            scores={int(i): float(score[mask == i].mean()) for i in np.unique(mask) if i},
+            confidence=np.where(mask > 0, np.rint(sounds * 255.0), 0.0).astype(np.uint8),
+            scores={int(i): float(sounds[mask == i].mean()) for i in np.unique(mask) if i},
             sounding_score=sounding,
         )
+
+
+def recent(past: tuple[Past, ...], stamp_ns: int) -> tuple[Past, ...]:
+    """The pictures from the newest that is `APART_S` old on; all if none is as old."""
+    old = [k for k, picture in enumerate(past) if stamp_ns - picture.stamp_ns >= APART_S * NS_PER_S]
+    return past[old[-1] :] if old else past
 
 
 def load(config: ModelConfig) -> NanoStream:
@@ -195,16 +242,18 @@ def build(
     if threshold >= 0:
         before = max(0.0, threshold - thresholds.pixel + thresholds.pixel_before)
         thresholds = dataclasses.replace(thresholds, pixel=threshold, pixel_before=before)
+    causal = CausalStep(network.trunk, network.config.trunk.input_px)
     model = NanoStream(
         id=name,
         table=table,
         eye=eye.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         ear=ear,
+        mind=Mind(network, causal).eval(),
         network=network,
-        causal=CausalStep(network.trunk, network.config.trunk.input_px),
+        causal=causal,
         thresholds=thresholds,
     )
     # the first look is slow
     with torch.inference_mode():
-        model.look(np.zeros((64, 64, 3), np.uint8), None, Stages())
+        model.look(np.zeros((64, 64, 3), np.uint8), Stages())
     return model

@@ -1,44 +1,110 @@
-"""Objects stay or go as a whole."""
+"""Objects stay or go as a whole, and each of four reasons lets them go."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_avs.models.nano.objects import ObjectRule, keep_objects
+from stream_avs.models.nano.synchrony import CELLS, Synchrony
 
-RULE = ObjectRule(least=-5.0, gap=1.0, smallest=0.002)
-
-
-def two(left: float, right: float) -> tuple[np.ndarray, np.ndarray]:
-    mask, residual = np.zeros((50, 50), np.uint8), np.zeros((50, 50), np.float32)
-    mask[10:30, 5:20] = mask[10:30, 30:45] = 15
-    residual[:, :25], residual[:, 25:] = left, right
-    return mask, residual
+PERSON, DOG = 15, 12
+SHAPE = (80, 80)
+LEFT = (slice(16, 64), slice(4, 34))
+RIGHT = (slice(16, 64), slice(44, 74))
+RULE = ObjectRule(clear=0.8, least=-5.0, still=-6.0, behind=1.0, shown=0.5)
 
 
-@given(st.floats(-10, 10), st.floats(-10, 10))
-def test_of_two_people_the_one_who_stands_out_stays(left: float, right: float) -> None:
-    mask, residual = two(left, right)
-    kept = keep_objects(mask, residual, RULE)
-    a, b = np.float64(residual[20, 10]), np.float64(residual[20, 40])
-    assert bool(kept[20, 10]) == bool(a >= -5 and a >= b - 1) or abs(a - b + 1) < 1e-5 or abs(a + 5) < 1e-5
-    assert bool(kept[20, 40]) == bool(b >= -5 and b >= a - 1) or abs(b - a + 1) < 1e-5 or abs(b + 5) < 1e-5
-    assert set(np.unique(kept[:, :25])) <= {0, 15}
+def two(class_id: int = PERSON) -> np.ndarray:
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[LEFT] = mask[RIGHT] = class_id
+    return mask
 
 
-def test_objects_are_whole_even_where_the_trunk_is_not() -> None:
-    mask, residual = two(0.0, 0.0)
-    residual[15:20, 8:12] = -9.0  # a hole inside the left one
-    kept = keep_objects(mask, residual, RULE)
-    assert np.array_equal(kept[:, :25], mask[:, :25])
+def moving(left: float, right: float, *, seconds: float = 2.0, spread: float = 0.3) -> Synchrony:
+    """Log gains of two persons, no correlation."""
+    gain = np.empty((CELLS, CELLS), np.float32)
+    gain[:, : CELLS // 2], gain[:, CELLS // 2 :] = np.exp(left), np.exp(right)
+    return Synchrony(seconds=seconds, spread=spread, gain=gain, correlation=np.zeros_like(gain))
 
 
-def test_classes_are_not_compared_and_specks_go() -> None:
-    mask, residual = two(3.0, -3.0)
-    mask[:, 25:][mask[:, 25:] > 0] = 12
-    mask[0, 0] = 15
-    kept = keep_objects(mask, residual, RULE)
-    assert kept[20, 40] == 12
-    assert kept[0, 0] == 0
+def kept(
+    mask: np.ndarray,
+    synchrony: Synchrony,
+    *,
+    seen: np.ndarray | None = None,
+    residual: np.ndarray | None = None,
+    before: np.ndarray | None = None,
+) -> tuple[bool, bool]:
+    """Whether the left and the right object stay; neither may stay in part."""
+    sure = np.ones(SHAPE, np.float32) if seen is None else seen
+    was = np.zeros(SHAPE, np.bool_) if before is None else before
+    result = keep_objects(mask, sure, residual, synchrony, was, RULE)
+    sides = []
+    for place in (LEFT, RIGHT):
+        assert np.unique(result[place]).size == 1
+        sides.append(bool(result[place].any()))
+    assert not result[mask == 0].any()
+    return sides[0], sides[1]
+
+
+@given(st.floats(-5, 3), st.floats(-5, 3))
+def test_of_two_people_who_move_with_the_voice_the_best_always_stays(left: float, right: float) -> None:
+    stayed = kept(two(), moving(left, right))
+    assert any(stayed)
+    assert stayed[0] or left < right
+    if abs(left - right) > 1.01:
+        assert stayed == (left > right, right > left)
+    if abs(left - right) < 0.99:
+        assert stayed == (True, True)
+
+
+@pytest.mark.parametrize(
+    "little", [moving(-9, 3, seconds=0.3), moving(-9, 3, spread=0.01)], ids=["too short", "even sound"]
+)
+def test_what_is_not_known_removes_nobody(little: Synchrony) -> None:
+    assert kept(two(), little) == (True, True)
+
+
+def test_who_does_not_move_with_the_voice_at_all_goes_even_alone() -> None:
+    mask = two()
+    mask[RIGHT] = 0
+    assert kept(mask, moving(-6.5, 0)) == (False, False)
+    assert kept(mask, moving(-5.5, 0)) == (True, False)
+
+
+def test_who_is_shown_stays_a_little_longer() -> None:
+    mask = two()
+    assert kept(mask, moving(0.0, 1.3)) == (False, True)
+    assert kept(mask, moving(0.0, 1.3), before=mask > 0) == (True, True)
+    assert kept(mask, moving(0.0, 1.7), before=mask > 0) == (False, True)
+
+
+def test_movements_do_not_decide_about_animals() -> None:
+    assert kept(two(DOG), moving(-9, 3)) == (True, True)
+
+
+def test_the_trunk_forbids_whole_objects() -> None:
+    residual = np.zeros(SHAPE, np.float32)
+    residual[LEFT] = -6.0
+    residual[20:24, 50:54] = -40.0  # a hole inside the right one
+    assert kept(two(), moving(0, 0), residual=residual) == (False, True)
+
+
+def test_what_the_eye_is_nowhere_sure_of_goes() -> None:
+    seen = np.full(SHAPE, 0.7, np.float32)
+    seen[RIGHT][:12] = 0.95
+    assert kept(two(DOG), moving(0, 0), seen=seen) == (False, True)
+
+
+def test_specks_go() -> None:
+    mask = two(DOG)
+    mask[0, 0] = DOG
+    rule = ObjectRule(smallest=0.002)
+    result = keep_objects(
+        mask, np.ones(SHAPE, np.float32), None, moving(0, 0), np.zeros(SHAPE, np.bool_), rule
+    )
+    assert result[0, 0] == 0
+    assert result[20, 10] == DOG

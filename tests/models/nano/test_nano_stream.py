@@ -18,8 +18,10 @@ from stream_avs.models.base import Decision, Stages
 from stream_avs.models.load import BUNDLED
 from stream_avs.models.nano.checkpoint import Thresholds, load_nano, save_nano, size_of
 from stream_avs.models.nano.network import Seen
-from stream_avs.models.nano.senses import Sound
+from stream_avs.models.nano.senses import Sound, motion
 from stream_avs.models.nano.stream import FILE, NanoState, NanoStream, load
+from stream_avs.models.nano.synchrony import no_trace
+from stream_avs.models.nano.think import Thought
 from stream_avs.models.registry import load_model
 from stream_avs.types import Frame, Window
 
@@ -75,7 +77,9 @@ def test_live_steps_equal_the_network_over_the_whole_clip(model: NanoStream, win
     state = model.causal.initial_state(1)
     for w in clip:
         sound = model.listen(w.audio[-1], Stages())
-        seen, grey = model.look(w.newest.image, grey, Stages())
+        logits, now = model.look(w.newest.image, Stages())
+        seen = Seen(motion=motion(now, now if grey is None else grey), log_seen=logits.log_softmax(1))
+        grey = now
         heard = model.network.hear(sound)
         residual, sounding, state = model.causal(
             model.network.maps(seen, heard),
@@ -170,15 +174,35 @@ def test_the_registry_knows_it_and_wrong_settings_are_refused() -> None:
 
 
 def test_masks_do_not_flicker_between_the_two_thresholds(model: NanoStream) -> None:
-    limits = Thresholds(pixel=0.6, pixel_before=0.4, sounding=0.3, sounding_before=0.2, smallest=0.0)
+    limits = Thresholds(pixel=0.6, pixel_before=0.4, sounding=0.3, sounding_before=0.2, least=-6.0)
     steady = dataclasses.replace(model, thresholds=limits)
     logits = torch.zeros(1 + len(model.network.ids), *model.mask_shape)
     logits[1:] = -20.0
     logits[1, :80] = 0.0  # probability 0.5: between the two
-    none = torch.zeros(model.mask_shape, dtype=torch.bool)
+    every = torch.ones(len(model.network.ids), dtype=torch.bool)
+    sounds, winner = model.mind.choose(logits, every)
+    none = np.zeros(model.mask_shape, np.bool_)
     some, flat = ~none, torch.zeros(1, 1, 4, 4)
-    assert not steady.decide(logits, flat, 0.25, none).mask.any()
-    assert not steady.decide(logits, flat, 0.9, none).mask.any()
-    assert steady.decide(logits, flat, 0.25, some).mask[:80].all()
-    assert not steady.decide(logits, flat, 0.1, some).mask.any()
-    assert not steady.decide(logits, flat - 20, 0.9, some).mask.any()
+
+    def mask(residual: torch.Tensor, sounding: float, before: np.ndarray) -> np.ndarray:
+        causal = model.causal.initial_state(1)
+        thought = Thought(sounds, winner, sounds, residual, torch.tensor([sounding]), causal)
+        return steady.decide(thought, no_trace(), before).mask
+
+    assert not mask(flat, 0.25, none).any()
+    assert not mask(flat, 0.9, none).any()
+    assert mask(flat, 0.25, some)[:80].all()
+    assert not mask(flat, 0.1, some).any()
+    assert not mask(flat - 20, 0.9, some).any()
+
+
+def test_only_audible_classes_are_chosen(model: NanoStream) -> None:
+    logits = torch.randn(1 + len(model.network.ids), 6, 5, generator=torch.Generator().manual_seed(0))
+    audible = torch.zeros(len(model.network.ids), dtype=torch.bool)
+    sounds, _ = model.mind.choose(logits, audible)
+    assert float(sounds.abs().max()) == 0.0
+    audible[[2, 5]] = True
+    sounds, winner = model.mind.choose(logits, audible)
+    assert set(winner.unique().tolist()) == set(model.network.ids[[2, 5]].tolist())
+    expected = logits[[0, 3, 6]].softmax(0)[1:].sum(0)
+    torch.testing.assert_close(sounds, expected)
