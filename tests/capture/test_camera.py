@@ -188,7 +188,7 @@ def test_a_camera_that_stays_away_is_waited_for(stand: _Stand, tmp_path: Path) -
         (tmp_path / "unplugged.mp4").rename(path)
         returned_s.append(time.monotonic())
 
-    threading.Timer(3.2, plug_in).start()  # by then the delay has reached its limit
+    threading.Timer(1.6, plug_in).start()  # by then the delay has reached its limit
     while not returned_s:
         before = len(sink.frames)
         time.sleep(0.01)
