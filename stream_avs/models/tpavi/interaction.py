@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class TPAVI(nn.Module):
-    """Every pixel of every frame attends to the sound of every frame (TPAVI eqs 1-2).
+    """Every pixel of every frame attends to the sound of every frame; in the paper's letters
 
         alpha = theta(V) phi(A)^T / N        Z = V + mu(alpha g(V))        N = T h w
 
