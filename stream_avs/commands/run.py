@@ -68,7 +68,7 @@ def run(argv: list[str]) -> int:
         with pipeline, ending.session():
             info = pipeline.start()
             title = f"{config.name} <- {info.name}"
-            notes = (*info.notes, *getattr(model, "notes", ()), *extras.notes, *commands, *_notes(config))
+            notes = (*info.notes, *model.notes, *extras.notes, *commands, *_notes(config))
             heart = heartbeat_of(pipeline, notifier)
             with StatusView(title, notes, enabled=config.status) as view:
 

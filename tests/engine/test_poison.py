@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from pathlib import Path
 
 import av
@@ -17,6 +18,7 @@ from stream_avs.engine.session import Session
 from stream_avs.errors import PoisonedError
 from stream_avs.ledger import Ledger
 from stream_avs.models.base import AnyModel
+from stream_avs.models.nano import stream as nano
 from stream_avs.models.registry import load_model
 from stream_avs.types import Frame, Window
 
@@ -65,6 +67,16 @@ def test_consensus(talker: tuple[np.ndarray, np.ndarray, int], part: str, which:
     assert session.step(window_of(model, talker, 0)).mask.any(), "somebody talks"
     spoil(getattr(model, part), which)
     with pytest.raises(PoisonedError, match=f"the {part} gives numbers that are none"):
+        session.step(window_of(model, talker, 1))
+
+
+@pytest.mark.parametrize(("part", "which"), [("eye", -1), ("ear", 0), ("network.trunk.head.classify", 0)])
+def test_nano(talker: tuple[np.ndarray, np.ndarray, int], part: str, which: int) -> None:
+    model = nano.load(ModelConfig(preset="nano", threads=1))
+    session = Session(model, stream="cam0", ledger=Ledger())
+    session.step(window_of(model, talker, 0))
+    spoil(operator.attrgetter(part)(model), which)
+    with pytest.raises(PoisonedError):
         session.step(window_of(model, talker, 1))
 
 

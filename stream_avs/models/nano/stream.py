@@ -20,7 +20,7 @@ from torch import Tensor
 from stream_avs.audio import mn_mel
 from stream_avs.config import ModelConfig
 from stream_avs.errors import ConfigError
-from stream_avs.models.base import Decision, Stages
+from stream_avs.models.base import Decision, Stages, require_finite
 from stream_avs.models.ccformer.step import CausalState, CausalStep
 from stream_avs.models.consensus.decide import audible, nothing
 from stream_avs.models.consensus.model import is_quiet
@@ -134,6 +134,7 @@ class NanoStream:
                 torch.tensor([not past]),  # nothing is carried into a first frame
             )  # fmt: skip
         with stages.measure("decide"):
+            require_finite("mind", thought.sounds.sum() + thought.residual.sum())
             quiet = is_quiet(samples, self.sample_rate_hz)
             decision = nothing(self.mask_shape) if quiet else self.decide(thought, trace, state.before)
         following = NanoState(
