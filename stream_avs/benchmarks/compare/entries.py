@@ -71,6 +71,10 @@ ENTRIES: dict[str, Entry] = {
             name="tpavi-paper-loss", group=Group.NETWORK, title="TPAVI, masks by cross-entropy alone",
             architecture="tpavi", loss={"dice": 0.0},
         ),
+        Entry(
+            name="tpavi-no-match", group=Group.NETWORK, title="TPAVI, without its matching loss",
+            architecture="tpavi", loss={"match": 0.0},
+        ),
         Entry(name="avsac", group=Group.NETWORK, title="AVSAC", architecture="avsac"),
         Entry(name="c3n", group=Group.NETWORK, title="C3N, told the classes", architecture="c3n"),
         Entry(
