@@ -65,6 +65,10 @@ PROTOCOLS = {
 }
 
 
+class RefusedError(SourceError):
+    """The server is there and does not let us in: asking it again and again may lock us out."""
+
+
 def import_av() -> Any:
     """Return the `av` module; raises MissingPackageError when PyAV is not installed."""
     try:
@@ -137,7 +141,7 @@ def source_error(address: str, error: Exception, timeout_s: float) -> SourceErro
         )
     if isinstance(error, (errors.HTTPUnauthorizedError, errors.HTTPForbiddenError)):
         step = f"Put user and password into the address: {scheme_of(address)}://USER:PASSWORD@HOST/..."
-        return SourceError(f"{name} does not let us in", step)
+        return RefusedError(f"{name} does not let us in", step)
     if isinstance(error, errors.HTTPNotFoundError):
         return SourceError(f"{name} does not exist on that server", "Check the path in the address")
     if isinstance(error, PermissionError):

@@ -15,6 +15,7 @@ from stream_avs.capture.address import scheme_of
 from stream_avs.capture.base import Sink, SourceInfo
 from stream_avs.capture.container import (
     PictureConverter,
+    RefusedError,
     import_av,
     open_container,
     pick_tracks,
@@ -40,6 +41,10 @@ ATTEMPT_S = 2.0
 
 MOST_EARLY = 512
 """Blocks of sound kept while the time line settles: those of half a second, and of a backlog."""
+
+
+REFUSED_S = 10.0
+"""Cameras lock out for many minutes who knocks with a wrong password too often, e.g. while they start."""
 
 
 def attempt_s(address: str, timeout_s: float, opened_s: float) -> float:
@@ -121,6 +126,9 @@ class LiveStream:
         for _ in reconnect.attempts(why, stop):
             try:
                 container = open_container(self._address, self._again, again=True)
+            except RefusedError:
+                stop.wait(REFUSED_S)
+                continue
             except SourceError:
                 continue
             if not stop.is_set() and container.streams.video:

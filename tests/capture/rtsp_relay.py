@@ -27,7 +27,8 @@ class RtspRelay:
     """Listens on a loopback port, 0 for a free one; `url` is where to publish and to play."""
 
     def __init__(self, credentials: str = "", port: int = 0) -> None:
-        self._credentials = credentials
+        self.credentials = credentials
+        self.refusals = 0
         self._sdp = b""
         self._published = threading.Event()
         self._lock = threading.Lock()
@@ -95,9 +96,10 @@ class RtspRelay:
     def _answer(
         self, player: _Player, method: str, url: str, headers: Message, body: bytes
     ) -> tuple[str, list[str], bytes]:
-        token = base64.b64encode(self._credentials.encode()).decode()
+        token = base64.b64encode(self.credentials.encode()).decode()
         playing = method in ("DESCRIBE", "PLAY")
-        if playing and self._credentials and headers.get("authorization") != f"Basic {token}":
+        if playing and self.credentials and headers.get("authorization") != f"Basic {token}":
+            self.refusals += 1
             return "401 Unauthorized", ['WWW-Authenticate: Basic realm="test"'], b""
         if playing and "/live" not in url:
             return "404 Not Found", [], b""

@@ -19,6 +19,7 @@ from clips import beeps_ns, flashes_ns, make_clip, picture
 from recording_sink import RecordingSink
 from rtsp_relay import RtspRelay
 
+from stream_avs.capture import media_live
 from stream_avs.capture.base import SourceInfo
 from stream_avs.capture.media import Media
 from stream_avs.capture.media_live import attempt_s
@@ -181,6 +182,23 @@ def test_rtsp_password(clip: Path) -> None:
         assert media.open().name == server.url
         media.stop()
         server.close()
+
+
+@needs_ffmpeg
+def test_a_server_that_begins_to_refuse_is_not_asked_all_the_time(
+    relay: RtspRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media_live, "REFUSED_S", 3.0)
+    with receiving(relay.url) as (sink, _):
+        sink.wait_for(frames=5)
+        relay.credentials = "joe:new"
+        before = relay.refusals
+        relay.hang_up()
+        time.sleep(2.0)
+        assert 1 <= relay.refusals - before <= 2, "one attempt, which may ask twice"
+        relay.credentials = ""
+        sink.wait_for(frames=len(sink.frames) + 1)
+    assert sink.counts()[Event.RECONNECT] == 1
 
 
 @needs_ffmpeg
