@@ -185,6 +185,7 @@ def test_rtsp_password(clip: Path) -> None:
 
 
 @needs_ffmpeg
+@pytest.mark.slow
 def test_a_server_that_begins_to_refuse_is_not_asked_all_the_time(
     relay: RtspRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
