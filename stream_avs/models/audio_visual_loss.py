@@ -1,4 +1,9 @@
-"""Losses that pull what is seen towards what is heard: TPAVI's matching and AVSAC's synchrony."""
+"""Losses that pull what is seen towards what is heard: TPAVI's matching and AVSAC's synchrony.
+
+The sound is the target and gets no gradient. With one, both sides become the same for every sound,
+which costs nothing, and the network goes deaf: TPAVI then ends at a J of 0.52 on the recipe
+scenes-tiny, against 0.95 without the loss (six epochs, masks by dice and cross-entropy).
+"""
 
 from __future__ import annotations
 
@@ -62,4 +67,4 @@ def synchrony_loss(paired: Sequence[Paired], valid: Tensor) -> Tensor:
 
 def _divergence(visual: Tensor, audio: Tensor) -> Tensor:
     """KL(softmax(audio) || softmax(visual)) over the last dimension: [..., d], [..., d] -> [...]."""
-    return F.kl_div(visual.log_softmax(-1), audio.softmax(-1), reduction="none").sum(-1)
+    return F.kl_div(visual.log_softmax(-1), audio.detach().softmax(-1), reduction="none").sum(-1)
