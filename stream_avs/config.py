@@ -1,26 +1,21 @@
 """Every setting, once: the YAML file and the command line are both made from these dataclasses.
 
-`load_yaml` fills them from a file and refuses unknown keys with the nearest valid name; the
-command line turns them into flags (`--camera.width-px 1280`). Units are in the names.
+`config_file.load_yaml` fills them from a file and refuses unknown keys with the nearest valid name;
+the command line turns them into flags (`--camera.width-px 1280`). Units are in the names.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import enum
-import functools
-import types
-import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar
 
-import msgspec
-
-from stream_avs.errors import ConfigError, nearest
-
-T = TypeVar("T")
+from stream_avs.config_check import require as require
+from stream_avs.config_file import from_mapping as from_mapping
+from stream_avs.config_file import load_yaml as load_yaml
+from stream_avs.config_file import read_yaml as read_yaml
+from stream_avs.config_recovery import BackoffConfig as BackoffConfig
+from stream_avs.config_recovery import ReconnectConfig as ReconnectConfig
+from stream_avs.config_recovery import SuperviseConfig as SuperviseConfig
 
 
 class Policy(enum.StrEnum):
@@ -79,12 +74,6 @@ class Precision(enum.StrEnum):
     F32 = "f32"
     BF16 = "bf16"
     F16 = "f16"
-
-
-def require(ok: bool, name: str, value: object, expected: str) -> None:
-    """Raise `ConfigError` naming the setting, the value found and what was expected, unless `ok`."""
-    if not ok:
-        raise ConfigError(f"setting {name} is {value!r}", f"Expected {expected}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,68 +267,6 @@ class OverloadConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackoffConfig:
-    """Delays between attempts."""
-
-    first_s: float = 0.1
-    """Delay before the first attempt."""
-    factor: float = 2.0
-    """Each delay is so many times the one before."""
-    most_s: float = 0.5
-    """No delay is longer; a source is back within this and the time it takes to open."""
-    jitter: float = 0.3
-    """Share of each delay that is taken off at random, 0..1."""
-
-    section: ClassVar[str] = "backoff"
-
-    def __post_init__(self) -> None:
-        name = self.section
-        require(0.01 <= self.first_s <= 60, f"{name}.first_s", self.first_s, "0.01..60 s")
-        require(1 <= self.factor <= 10, f"{name}.factor", self.factor, "1..10")
-        require(0.01 <= self.most_s <= 600, f"{name}.most_s", self.most_s, "0.01..600 s")
-        require(0 <= self.jitter <= 1, f"{name}.jitter", self.jitter, "0..1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReconnectConfig(BackoffConfig):
-    """How a lost source is opened again."""
-
-    give_up_after_s: float = 0.0
-    """End with an error when a lost source has not come back for so long; 0 never gives up."""
-
-    section: ClassVar[str] = "reconnect"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(
-            0 <= self.give_up_after_s <= 1e6,
-            "reconnect.give_up_after_s", self.give_up_after_s, "0 or more seconds",
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class SuperviseConfig(BackoffConfig):
-    """How a worker that died or hangs is replaced."""
-
-    most_s: float = 1.0
-    """No delay before a restart is longer."""
-    hang_s: float = 10.0
-    """A step that takes longer hangs; at least twenty times a step of the warm-up."""
-    restarts: int = 5
-    """So many restarts within `span_s` are allowed, the next failure ends the stream; 0 for no limit."""
-    span_s: float = 60.0
-    """How far back restarts count."""
-
-    section: ClassVar[str] = "supervise"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require(0.1 <= self.hang_s <= 3600, "supervise.hang_s", self.hang_s, "0.1..3600 s")
-        require(0 <= self.restarts <= 1000, "supervise.restarts", self.restarts, "0..1000")
-        require(1 <= self.span_s <= 86_400, "supervise.span_s", self.span_s, "1..86400 s")
-
-
-@dataclass(frozen=True, kw_only=True)
 class PublishConfig:
     """Where the masks go."""
 
@@ -400,91 +327,3 @@ class RunConfig:
             "name", self.name, "1..64 letters, digits or _ - . /",
         )  # fmt: skip
         require(self.duration_s >= 0, "duration_s", self.duration_s, "0 or more seconds")
-
-
-def load_yaml(path: Path, cls: type[T], **override: Any) -> T:
-    """Read a config dataclass from a YAML file; keys the file leaves out keep their defaults.
-
-    Args:
-        path: the file.
-        cls: the config dataclass.
-        override: top-level fields that win over the file.
-
-    Raises:
-        ConfigError: no such file, not YAML, an unknown key (with the nearest valid one), a wrong
-            type or a value out of range.
-    """
-    raw = read_yaml(path)
-    try:
-        return from_mapping({**raw, **override} if isinstance(raw, dict) else raw, cls)
-    except ConfigError as error:
-        raise ConfigError(f"config file {path}: {error.what}", error.next_step) from None
-
-
-def read_yaml(path: Path) -> Any:
-    """Read a settings file as plain values; {} if it is empty.
-
-    Raises:
-        ConfigError: no such file, not YAML, or more of it than `yaml_input` reads.
-    """
-    # Imported here: who only subscribes needs no YAML.
-    from stream_avs.yaml_input import MAX_BYTES, YamlError, decode_yaml
-
-    try:
-        with path.open("rb") as file:
-            raw = decode_yaml(file.read(MAX_BYTES + 1))
-    except FileNotFoundError:
-        raise ConfigError(f"config file {path} does not exist", "Check the path") from None
-    except (OSError, YamlError) as error:
-        raise ConfigError(f"config file {path} cannot be read: {error}", "Correct the file") from None
-    return {} if raw is None else raw
-
-
-def from_mapping(raw: object, cls: type[T], where: str = "", *, types: Mapping[str, type] | None = None) -> T:
-    """Build a config dataclass from plain YAML data; see `load_yaml` for the errors.
-
-    `types` gives the dataclass of a field where it is a subclass of the annotated one.
-    """
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{where or 'the top level'} is {type(raw).__name__}", "Expected keys and values")
-    hints = _hints(cls) | dict(types or {})  # type: ignore[arg-type]
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for key, value in raw.items():
-        name = f"{where}{key}"
-        if key not in fields:
-            raise ConfigError(f"unknown key {name!r}", nearest(str(key), fields))
-        hint = _without_none(hints[key])
-        if dataclasses.is_dataclass(hint):
-            values[key] = from_mapping(value, hint, f"{name}.")  # type: ignore[arg-type]
-            continue
-        try:
-            values[key] = msgspec.convert(value, hints[key])
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"key {name!r} is {value!r}", _expected(hint, str(error))) from None
-    missing = [
-        f.name
-        for f in fields.values()
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if f.name not in values
-    ]
-    if missing:
-        raise ConfigError(f"key {where}{missing[0]!s} is missing", "Add it")
-    return cls(**values)
-
-
-@functools.cache
-def _hints(cls: Any) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
-
-
-def _without_none(hint: Any) -> Any:
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return next((a for a in typing.get_args(hint) if a is not type(None)), hint)
-    return hint
-
-
-def _expected(hint: Any, fallback: str) -> str:
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return f"Expected one of: {', '.join(str(m.value) for m in hint)}"
-    return fallback
