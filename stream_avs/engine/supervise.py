@@ -30,6 +30,8 @@ from stream_avs.types import NS_PER_S, Event
 POLL_S = 0.1
 LEAVE_S = 1.0
 """So long a worker that is replaced may take to end by itself; one that takes longer hangs."""
+HAND_ON_S = 5.0
+"""So long a result that is being handed on is waited for at the end."""
 PATIENCE = 6
 """A result may take so many times `hang_s` to be handed on: a disk is slower than a network."""
 MOST_LEFT = 3
@@ -105,7 +107,9 @@ class Supervisor:
         """End after the step in progress; one that takes longer than `timeout_s` is left behind."""
         self._stopping.set()
         if not self._worker.stop(timeout_s):
-            self._take_turn("still in the model at the end")
+            phase = self._take_turn("still in the model at the end")
+            if phase is Phase.HANDING_ON:  # whoever listens must not be closed under it
+                self._worker.stop(HAND_ON_S)
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 

@@ -304,6 +304,23 @@ def test_it_stops_in_time_while_a_step_hangs() -> None:
     assert stream.pipeline.wait(1)
 
 
+def test_it_does_not_stop_while_a_result_is_handed_on() -> None:
+    begun, handed_on, fuse = threading.Event(), threading.Event(), [False]
+
+    def listener(result: MaskResult) -> None:
+        if fuse[0]:
+            begun.set()
+            time.sleep(0.5)
+            handed_on.set()
+
+    with running(listener=listener) as stream:
+        fuse[0] = True
+        assert begun.wait(5)
+        assert stream.pipeline.supervisor is not None
+        stream.pipeline.supervisor.stop(timeout_s=0.1)
+        assert handed_on.is_set(), "now it may be closed"
+
+
 def test_no_thread_is_left_after_many_restarts() -> None:
     with running(replace(QUICK, restarts=0)) as stream:
         before = threading.active_count()
