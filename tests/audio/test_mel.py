@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_avs.audio.mel import MelBank, mel_filters
 
 
+@settings(deadline=None)
 @given(
     bands=st.integers(1, 128),
     low_hz=st.floats(0.0, 300.0),

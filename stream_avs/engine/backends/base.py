@@ -65,12 +65,10 @@ class Step:
         leaves, _ = tree_flatten(self.example)
         return next(x.device for x in leaves if isinstance(x, Tensor))
 
-    def flat(self) -> tuple[list[Tensor], TreeSpec, TreeSpec]:
-        """Leaves of the example, and the structures of arguments and results."""
-        leaves, arguments = tree_flatten(self.example)
+    def run(self) -> object:
+        """Results of the module itself for the example."""
         with torch.inference_mode():
-            results = tree_flatten(self.module(*self.example))[1]
-        return leaves, arguments, results
+            return self.module(*self.example)
 
 
 class Backend(Protocol):

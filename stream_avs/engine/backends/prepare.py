@@ -11,7 +11,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
@@ -118,9 +117,9 @@ def prepare(
         if (obstacle := BACKENDS[backend].obstacle(step)) is not None:
             raise obstacle
         candidates = tuple(dict.fromkeys((backend, BackendName.EAGER)))
-    leaves, arguments, results = step.flat()
-    with torch.inference_mode():
-        expected = [x.clone() for x in tree_flatten(step.module(*step.example))[0]]
+    leaves, arguments = tree_flatten(step.example)
+    expected, results = tree_flatten(step.run())
+    expected = [x.clone() for x in expected]  # some may be arguments handed through
     refused: list[Refusal] = []
     for candidate in (BACKENDS[name] for name in candidates):
         if (obstacle := candidate.obstacle(step)) is not None:

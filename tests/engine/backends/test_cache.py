@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_avs.engine.backends.cache import clear, entries, keep, trim
@@ -58,6 +58,7 @@ def test_clear_removes_all_and_what_killed_builds_left(tmp_path: Path) -> None:
     assert clear(tmp_path / "nowhere") == []
 
 
+@settings(max_examples=40, deadline=None)
 @given(sizes=st.lists(st.integers(0, 5000), min_size=1, max_size=6), limit=st.integers(0, 12_000))
 def test_what_stays_fits_and_is_the_newest(
     sizes: list[int], limit: int, tmp_path_factory: pytest.TempPathFactory
