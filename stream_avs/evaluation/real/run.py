@@ -19,8 +19,8 @@ from stream_avs.models.base import AnyModel, Decision, Stages
 from stream_avs.types import NS_PER_S, Frame, Window
 
 SCORED_SHAPE = (320, 320)
-STEPS = 8
-"""Frames that lead to the annotated one, itself included."""
+STEPS = 20
+"""Frames that lead to the annotated one, itself included; fewer where the clip has just begun."""
 SPACING_S = 0.12
 
 

@@ -1,8 +1,9 @@
 """Whole objects sound, not parts of them: what speaks for each, and which of them stay.
 
-An object is a connected blob of one class; people are told apart further. It goes for one of four
-reasons: the eye is nowhere sure of it; the trunk forbids it; it is a person who does not move with the
-voice at all; or somebody else clearly moves with the voice and it does not as much.
+An object is a connected blob of one class; people are told apart further. It goes if the eye is
+nowhere sure of it. Of several people those go who, by their movements with the voice and by the trunk's
+mask, speak clearly less than the one who speaks most. One person alone never goes: what trunk and
+movements say against a single person is wrong too often.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from stream_avs.models.nano.synchrony import CELLS, Synchrony
 PERSON = 15
 LARGE = 0.01
 """Share of the picture from which on a person's movements can be told."""
-KNOWN_S = 0.7
-"""Time of which something must be known before movements count."""
-SPREAD = 0.09
-"""Standard deviation of loudness, mel units, from which on movements can go along with it (2 dB)."""
+KNOWN_S = (0.8, 1.4)
+"""Movements begin to count when the sums hold so many seconds, and count in full when they hold so many
+(1 s and 2.4 s after a beginning or a cut)."""
+SPREAD = 0.045
+"""Standard deviation of loudness, mel units, from which on movements can go along with it (1 dB)."""
+_SAID_MOST = 3.0
+"""The trunk is no surer than this, in logits."""
 _SURE_PERCENTILE = 0.95
 _MOST = 3
 _INSIDE = 0.6
@@ -40,18 +44,16 @@ class ObjectRule:
     Attributes:
         smallest: share of the picture under which an object is left out.
         clear: probability that the eye must give to the surest pixels of an object.
-        least: mean mask of the trunk under which an object does not sound.
-        still: match under which a person does not speak.
-        behind: a person whose match is this much under another's does not speak.
-        shown: who is shown already stays until the match is this much worse.
+        behind: a person who speaks this much less than another does not speak.
+        trust: weight of the trunk's mean mask over a person, against the match of its movements.
+        shown: who is shown already stays until this much further behind.
         split: tell people apart who stand side by side.
     """
 
     smallest: float = 0.002
     clear: float = 0.0
-    least: float = -50.0
-    still: float = -50.0
     behind: float = 50.0
+    trust: float = 1.0
     shown: float = 0.0
     split: bool = True
 
@@ -63,6 +65,7 @@ class Thing:
     Attributes:
         inside: bool [h, w].
         class_id: its class.
+        person: whether it is a person large enough to be compared with others.
         share: of the picture.
         sure: probability of its class at its surest pixels.
         said: mean mask of the trunk.
@@ -72,6 +75,7 @@ class Thing:
 
     inside: NDArray[np.bool_]
     class_id: int
+    person: bool
     share: float
     sure: float
     said: float
@@ -100,23 +104,31 @@ def keep_objects(
     Returns:
         uint8 [h, w], a part of `mask`.
     """
-    things = list(find_things(mask, seen, residual, synchrony, before, rule))
+    things = [t for t in find_things(mask, seen, residual, synchrony, before, rule) if t.sure >= rule.clear]
     kept = np.zeros_like(mask)
-    for thing in things:
-        if stays(thing, things, rule):
-            kept[thing.inside] = thing.class_id
+    people = speakers([t for t in things if t.person], how_known(synchrony), rule)
+    for thing in [*(t for t in things if not t.person), *people]:
+        kept[thing.inside] = thing.class_id
     return kept
 
 
-def stays(thing: Thing, things: list[Thing], rule: ObjectRule) -> bool:
-    """Whether an object stays among all objects of the picture."""
-    if thing.sure < rule.clear or thing.said < rule.least:
-        return False
-    if math.isnan(thing.match):
-        return True
-    slack = rule.shown if thing.shown else 0.0
-    rivals = [t.match for t in things if t.sure >= rule.clear and not math.isnan(t.match)]
-    return thing.match >= max(rule.still, max(rivals, default=-math.inf) - rule.behind) - slack
+def speakers(people: list[Thing], known: float, rule: ObjectRule) -> list[Thing]:
+    """Those who may speak: the best, and all who are not clearly behind; `known`, 0..1, weighs movements."""
+    told = not any(math.isnan(person.match) for person in people)
+
+    def speaks(person: Thing) -> float:
+        said = min(max(person.said, -_SAID_MOST), _SAID_MOST)
+        return rule.trust * said + (known * person.match if told else 0.0)
+
+    best = max((speaks(person) for person in people), default=0.0)
+    return [p for p in people if speaks(p) >= best - rule.behind - (rule.shown if p.shown else 0.0)]
+
+
+def how_known(synchrony: Synchrony) -> float:
+    """Weight 0..1 of movements: by how long they were watched, nothing while the sound is even."""
+    least, full = KNOWN_S
+    weight = min(max((synchrony.seconds - least) / (full - least), 0.0), 1.0)
+    return weight if synchrony.spread >= SPREAD else 0.0
 
 
 def find_things(
@@ -128,18 +140,19 @@ def find_things(
     rule: ObjectRule,
 ) -> Iterator[Thing]:
     """Objects of at least `rule.smallest`; see `keep_objects`."""
-    known = synchrony.seconds >= KNOWN_S and synchrony.spread >= SPREAD
+    known = how_known(synchrony) > 0
     for class_id in (int(i) for i in np.unique(mask[mask > 0])):
         for inside in _blobs(mask == class_id, rule, split=rule.split and class_id == PERSON):
             share = float(inside.mean())
-            moves = known and class_id == PERSON and share >= LARGE
+            person = class_id == PERSON and share >= LARGE
             yield Thing(
                 inside=inside,
                 class_id=class_id,
+                person=person,
                 share=share,
                 sure=_surest(seen[inside]),
                 said=0.0 if residual is None else float(residual[inside].mean()),
-                match=movement(inside, synchrony) if moves else math.nan,
+                match=movement(inside, synchrony) if person and known else math.nan,
                 shown=bool(before[inside].mean() > 0.5),
             )
 

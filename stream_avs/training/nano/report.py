@@ -14,19 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stream_avs.config import ModelConfig
+from stream_avs.config import BackendName, ModelConfig
 from stream_avs.evaluation.real.annotations import read_annotations
 from stream_avs.evaluation.real.run import Approach, load_approaches, run_model, score
 from stream_avs.models.base import AnyModel, Decision, Stages
+from stream_avs.models.consensus.model import Consensus
 from stream_avs.models.nano.senses import Eye
 from stream_avs.models.nano.stream import NanoStream
 from stream_avs.models.registry import load_model
 from stream_avs.training.nano.assets import RATE_HZ, Assets
+from stream_avs.training.nano.dialogues import KINDS, draw_dialogues
 from stream_avs.training.nano.exam import Stream, draw_streams, run_stream, score_streams
 
 EXAM_SEED = 5
 STREAMS = 12
 PIECES = 4
+DIALOGUES, DIALOGUE_SEED = 8, 31
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,9 +40,12 @@ class ReportConfig:
     """Folder with masks/, sounds/ and clips/."""
     presets: tuple[str, ...] = ("consensus", "nano")
     """consensus, nano, or nano with one part off: nano-no-carry, nano-no-motion, nano-no-listener,
-    nano-no-trunk. A number after a colon replaces the threshold: consensus:0.65."""
+    nano-no-trunk, nano-no-synchrony, nano-no-split. A number after a colon replaces the threshold:
+    consensus:0.65."""
     streams: int = STREAMS
     """Composed streams of 48 frames; 0 leaves them out."""
+    dialogues: int = DIALOGUES
+    """Streams of two people for each thing that the silent one does; 0 leaves them out."""
     real: bool = True
     """Score the annotated real frames."""
     threads: int = 2
@@ -61,6 +67,13 @@ class _Remembering(nn.Module):
         return self.known[key]
 
 
+class _HalfLogits:
+    """The same eye as `consensus` asks for it."""
+
+    def __init__(self, eye: _Remembering) -> None:
+        self.logits_half = eye
+
+
 def report(config: ReportConfig, tell: Callable[[str], None]) -> dict[str, Any]:
     """Score presets; see `score_streams` and `evaluation.real.run.score` for the numbers."""
     models = {name: open_model(name, config.threads) for name in config.presets}
@@ -74,19 +87,18 @@ def report(config: ReportConfig, tell: Callable[[str], None]) -> dict[str, Any]:
         if isinstance(model, NanoStream):
             eye = eye or _Remembering(model.eye)
             models[name] = dataclasses.replace(model, eye=eye)  # type: ignore[arg-type]
+    for name, model in models.items():
+        if isinstance(model, Consensus) and eye is not None:
+            models[name] = dataclasses.replace(model, eye=_HalfLogits(eye))  # type: ignore[arg-type]
     if config.real:
         for name, table in _score_real(models, config.data, eye, tell).items():
             results[name]["real"] = table
-    masks: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in models}
-    for k, stream in enumerate(streams):
-        for name, model in models.items():
-            masks[name].append(run_stream(model, stream))
-        if eye is not None:
-            eye.known.clear()
-        tell(f"stream {k + 1} of {len(streams)}")
-    for name in models:
-        if streams:
-            results[name]["composed"] = score_streams(streams, masks[name])
+    for name, scores in _score_composed(models, streams, eye, tell).items():
+        results[name]["composed"] = scores
+    for kind in KINDS if config.dialogues else ():
+        pairs = draw_dialogues(Assets(config.data, "test"), kind, config.dialogues, DIALOGUE_SEED)
+        for name, scores in _score_composed(models, pairs, eye, tell).items():
+            results[name][f"two people, one {kind}"] = scores
     return dict(_plain(results))
 
 
@@ -94,7 +106,12 @@ def open_model(name: str, threads: int) -> AnyModel:
     """Load a preset, with one of its parts off or another threshold if the name says so."""
     variant, _, threshold = name.partition(":")
     preset, _, off = variant.partition("-no-")
-    config = ModelConfig(preset=preset, threshold=float(threshold or -1), threads=threads)
+    config = ModelConfig(
+        preset=preset,
+        threshold=float(threshold or -1),
+        threads=threads,
+        backend=BackendName.EAGER,  # what is compiled does not follow when a part is taken off
+    )
     model = load_model(config)
     if off and isinstance(model, NanoStream):
         network = model.network
@@ -106,8 +123,26 @@ def open_model(name: str, threads: int) -> AnyModel:
                 motion=network.config.motion and off != "motion",
                 refine_audio=network.config.refine_audio and off != "listener",
                 residual=network.config.residual and off != "trunk",
+                synchrony=network.config.synchrony and off != "synchrony",
+                split=network.config.split and off != "split",
             )
     return model
+
+
+def _score_composed(
+    models: dict[str, AnyModel],
+    streams: list[Stream],
+    eye: _Remembering | None,
+    tell: Callable[[str], None],
+) -> dict[str, dict[str, float]]:
+    masks: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in models if streams}
+    for k, stream in enumerate(streams):
+        for name, model in models.items():
+            masks[name].append(run_stream(model, stream))
+        if eye is not None:
+            eye.known.clear()
+        tell(f"stream {k + 1} of {len(streams)}")
+    return {name: score_streams(streams, made) for name, made in masks.items()}
 
 
 def _score_real(
