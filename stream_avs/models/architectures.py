@@ -136,9 +136,9 @@ ARCHITECTURES: dict[str, Architecture] = {
             config=TpaviConfig,
             presets=TPAVI_PRESETS,
             network="stream_avs.models.tpavi.network:TpaviNetwork",
-            # published: 0.5 times the sum over batches of 20 frames; the paper leaves it out for S4
-            loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, match=10.0),
-            semantic_loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, match=10.0),
+            # the paper leaves matching out for S4
+            loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, match=0.5),
+            semantic_loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, match=0.5),
             published={
                 "pvt2": "101.32 M without VGGish; the published code also builds, and never runs, a residual "
                 "unit of 1.18 M at the coarsest stage, which is left out here"
@@ -151,9 +151,9 @@ ARCHITECTURES: dict[str, Architecture] = {
             config=AvsacConfig,
             presets=AVSAC_PRESETS,
             network="stream_avs.models.avsac.network:Avsac",
-            # dice and mix as in AVSegFormer; the paper's weight of AVFS is not known here
-            loss=LossConfig(contrast=0.0, mix=0.1, avfs=0.1),
-            semantic_loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, mix=0.1, avfs=0.1),
+            # dice and mix as in AVSegFormer; the paper's weight of AVFS is not known: see audio_visual_loss
+            loss=LossConfig(contrast=0.0, mix=0.1, avfs=0.01),
+            semantic_loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, mix=0.1, avfs=0.01),
             own_terms=frozenset({"mix"}),
             published={
                 "pvt2": "181 M with VGGish; the layers and widths of the two towers are not known and were "

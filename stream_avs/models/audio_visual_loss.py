@@ -3,6 +3,9 @@
 The sound is the target and gets no gradient. With one, both sides become the same for every sound,
 which costs nothing, and the network goes deaf: TPAVI then ends at a J of 0.52 on the recipe
 scenes-tiny, against 0.95 without the loss (six epochs, masks by dice and cross-entropy).
+
+Both want little weight: they ask the same of all tokens, those of what is silent too. AVSAC at the
+scale of `stream-avs compare` ends at a J of 0.77 on val without synchrony, 0.51 with a weight of 0.1.
 """
 
 from __future__ import annotations
