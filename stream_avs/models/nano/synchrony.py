@@ -5,9 +5,9 @@ moves at other times. What each cell does is told by what the motion of its surr
 (so neither a moving camera nor a turning head counts), and compared with the loudness by sums that
 forget. The sums are the whole memory; they go by time stamps, not by frames.
 
-Why two seconds, and why the covariance: on 420 composed scenes of five GRID talkers who speak, listen or
-mouth other words, one voice each, the score told the one who speaks from a resting partner in 94 % with
-2 s, 94 % with 1 s and 82 % with 0.3 s; the correlation alone in 85 %, the amount of motion in 76 %.
+Why two seconds: of 210 composed pairs of GRID talkers, one voice, the other one resting, saying something
+else or a bending picture, the score was higher for the speaker in 63 % after 0.4 s and after 0.8 s, 69 %
+after 1.6 s and 77 % after 2.6 s.
 """
 
 from __future__ import annotations

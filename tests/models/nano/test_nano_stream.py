@@ -19,7 +19,7 @@ from stream_avs.models.load import BUNDLED
 from stream_avs.models.nano.checkpoint import Thresholds, load_nano, save_nano, size_of
 from stream_avs.models.nano.network import Seen
 from stream_avs.models.nano.senses import Sound, motion
-from stream_avs.models.nano.stream import FILE, NanoState, NanoStream, load
+from stream_avs.models.nano.stream import APART_S, FILE, NanoState, NanoStream, Past, load, recent
 from stream_avs.models.nano.synchrony import no_trace
 from stream_avs.models.nano.think import Thought
 from stream_avs.models.registry import load_model
@@ -205,3 +205,16 @@ def test_only_audible_classes_are_chosen(model: NanoStream) -> None:
     assert set(winner.unique().tolist()) == set(model.network.ids[[2, 5]].tolist())
     expected = logits[[0, 3, 6]].softmax(0)[1:].sum(0)
     torch.testing.assert_close(sounds, expected)
+
+
+@pytest.mark.parametrize("period_ms", [25, 33, 66, 100, 125, 400])
+def test_motion_is_since_a_tenth_of_a_second_at_any_rate(period_ms: int) -> None:
+    past: tuple[Past, ...] = ()
+    for k in range(12):
+        stamp_ns = k * period_ms * 1_000_000
+        past = recent(past, stamp_ns)
+        if k * period_ms >= 200:
+            since_s = (stamp_ns - past[0].stamp_ns) / 1e9
+            assert APART_S <= since_s < APART_S + period_ms / 1e3
+        past = (*past, Past(stamp_ns, torch.zeros(1, 2, 2)))
+    assert len(past) <= 2 + APART_S * 1e3 / period_ms
