@@ -41,6 +41,8 @@ class DeformableAttention(nn.Module):
     def _initialise(self) -> None:
         """Start as an average over points that lie on one ray per head, further out by one cell each."""
         nn.init.zeros_(self.offsets.weight)
+        if self.offsets.weight.is_meta:
+            return  # nothing to fill, and arithmetic without memory behind it takes seconds of imports
         angle = torch.arange(self.heads, dtype=torch.float32) * (2 * math.pi / self.heads)
         ray = torch.stack([angle.cos(), angle.sin()], dim=-1)
         ray = ray / ray.abs().amax(dim=-1, keepdim=True)  # [heads, 2] on the unit square

@@ -38,7 +38,7 @@ class Trunk(CCFormer):
         self.audio_shape = (MOMENTS, audio_channels)
         self.audio_tokens = MOMENTS
         self.audio_projection = nn.Linear(audio_channels, d)
-        self.moment = nn.Parameter(torch.randn(MOMENTS, d) * 0.1)
+        self.moment = nn.Parameter(torch.randn(MOMENTS, d).mul_(0.1))
         self.audio_norm = nn.LayerNorm(audio_channels)
         self.visual_projection = nn.ModuleList(
             nn.Sequential(nn.Conv2d(c, d, 1), nn.GroupNorm(32, d)) for c in self.channels
@@ -51,7 +51,9 @@ class Trunk(CCFormer):
         self.sounding = Mlp(2 * d, d, 1)
         self.contrast = None
         # close to the consensus of eye and ear is where training starts from
-        nn.init.normal_(self.head.classify.weight, std=0.02)
+        with torch.no_grad():
+            # `normal_` without memory behind it, as when a file is checked, takes seconds of imports
+            self.head.classify.weight.copy_(torch.randn(self.head.classify.weight.shape).mul_(0.02))
         # the few channels before it must not all begin dead
         bias = self.head.refine.bias
         assert bias is not None
