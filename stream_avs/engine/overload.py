@@ -2,8 +2,9 @@
 
     full -> half rate -> smaller input -> hold the last mask, marked `stale`
 
-One rung down when half of the last second's masks were too old, one up after a calm spell. A rung
-that has just failed is tried again later each time, so that the ladder does not swing.
+One rung down when half of the last second's masks were too old, one up after a calm spell, in which
+a mask now and then may be late. A rung that has just failed is tried again later each time, so that
+the ladder does not swing.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import enum
 from collections import deque
 from dataclasses import dataclass
+from statistics import median
 
 from stream_avs.config import OverloadConfig
 from stream_avs.types import NS_PER_MS, NS_PER_S
 
 _JUDGE_MIN = 2  # masks: with fewer nothing is said
-_CALM_SHARE = 0.6  # of the age budget; between this and the budget the ladder stays where it is
+_CALM_SHARE = 0.6  # of the age budget: half of a calm spell's masks are younger than this
+_LATE_SHARE = 0.1  # of a calm spell's masks; on a busy machine one without any late mask may never come
 _PROBE_S = 1.0  # while holding, the network rests this long, or
 _REST_SHARE = 2.0  # so many times as long as it last worked
 _LONGEST_WAIT_S = 60.0
@@ -74,7 +77,7 @@ class Ladder:
         self._rest_ns = round(_PROBE_S * NS_PER_S)
         self._offered = 0
         self._ages: deque[tuple[int, float]] = deque()
-        self._restless_ns: int | None = None  # when a mask was last not calmly in time
+        self._spell: deque[tuple[int, float]] = deque()  # ages of the last `_wait_ns`, for the way up
 
     @property
     def rung(self) -> Rung:
@@ -84,7 +87,7 @@ class Ladder:
     def choose(self, now_ns: int) -> Action:
         """Say what to do with the next frame."""
         if self._entered_ns is None:
-            self._entered_ns = self._restless_ns = now_ns
+            self._entered_ns = now_ns
         rung = self.rung
         self._offered += 1
         if rung.hold:
@@ -103,26 +106,32 @@ class Ladder:
             age_ms: from the frame's arrival to now.
             now_ns: monotonic time.
         """
-        if self._entered_ns is None or self._restless_ns is None:
-            self._entered_ns = self._restless_ns = now_ns
+        if self._entered_ns is None:
+            self._entered_ns = now_ns
         self._last_step_ns = now_ns
         self._rest_ns = max(round(_PROBE_S * NS_PER_S), round(_REST_SHARE * age_ms * NS_PER_MS))
         self._ages.append((now_ns, age_ms))
         while self._ages[0][0] < now_ns - self._judge_ns and len(self._ages) > _JUDGE_MIN:
             self._ages.popleft()
-        if age_ms > _CALM_SHARE * self._budget_ms:
-            self._restless_ns = now_ns
+        self._spell.append((now_ns, age_ms))
+        while self._spell[0][0] < now_ns - self._wait_ns:
+            self._spell.popleft()
         late = sum(age > self._budget_ms for _, age in self._ages)
         judged = now_ns - self._entered_ns >= self._judge_ns and len(self._ages) >= _JUDGE_MIN
         if judged and 2 * late >= len(self._ages) and self._at + 1 < len(self._rungs):
             self._relapse(now_ns)
             reason = f"{late} of {len(self._ages)} masks older than {self._budget_ms:.0f} ms"
             return self._move(1, now_ns, reason)
-        calm_ns = now_ns - max(self._entered_ns, self._restless_ns)
-        if self._at and calm_ns >= self._wait_ns:
+        if self._at and now_ns - self._entered_ns >= self._wait_ns and self._calm():
             self._climbed_ns = now_ns
-            return self._move(-1, now_ns, f"{calm_ns / NS_PER_S:.0f} s of masks in time")
+            return self._move(-1, now_ns, f"{self._wait_ns / NS_PER_S:.0f} s of masks in time")
         return ""
+
+    def _calm(self) -> bool:
+        """Whether the masks of the last `_wait_ns` were in time, all but a few."""
+        ages = [age for _, age in self._spell]
+        late = sum(age > self._budget_ms for age in ages)
+        return late <= _LATE_SHARE * len(ages) and median(ages) <= _CALM_SHARE * self._budget_ms
 
     def _relapse(self, now_ns: int) -> None:
         """Wait twice as long before the next climb if the last one did not hold."""
@@ -133,7 +142,8 @@ class Ladder:
 
     def _move(self, by: int, now_ns: int, reason: str) -> str:
         self._at += by
-        self._entered_ns = self._restless_ns = now_ns
+        self._entered_ns = now_ns
         self._offered = 0
         self._ages.clear()
+        self._spell.clear()
         return f"{self.rung.name}: {reason}"

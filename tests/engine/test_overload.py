@@ -88,6 +88,21 @@ def test_it_climbs_back_to_full_rate_after_the_load_is_gone() -> None:
     assert names[names.index(HOLD.name) :] == [HOLD.name, SMALL.name, HALF.name, FULL.name]
 
 
+def test_a_late_mask_now_and_then_does_not_hold_the_stream_for_ever() -> None:
+    """A machine with other work: one step in twelve takes twice the budget, most take a third of it."""
+    steps = itertools.count()
+
+    def load(at: float, small: bool) -> float:
+        if at < 5:
+            return 900
+        return 600 if next(steps) % 12 == 0 else 100
+
+    run = simulate(load, 300)
+    assert HOLD.name in [rung for _, rung in run.moves]
+    held = sum(action is Action.HOLD for at, action in run.actions if at > 60)
+    assert held < 0.1 * sum(at > 60 for at, _ in run.actions)
+
+
 def test_without_a_smaller_input_that_rung_is_left_out() -> None:
     run = simulate(lambda at, small: 2000, 30, smaller=False)
     assert SMALL.name not in [name for _, name in run.moves]
