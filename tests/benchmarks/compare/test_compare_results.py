@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import cv2
@@ -104,6 +105,13 @@ def test_tables() -> None:
     without = rows["without BCL (IV)"]
     assert without[8:10] == ["-5.0 ± 0.0 *", "-1.4, -1.2"]
     assert rows["full"][8] == "-"
+
+
+@pytest.mark.parametrize(("raw", "table"), [("results", "RESULTS"), ("results_long", "RESULTS_LONG")])
+def test_the_kept_tables_are_those_of_the_kept_runs(raw: str, table: str) -> None:
+    folder = files("stream_avs.benchmarks.compare")
+    results = read_results(Path(str(folder / f"{raw}.json")))
+    assert to_markdown(results) == (folder / f"{table}.md").read_text(encoding="utf-8")
 
 
 def test_the_picture_shows_the_mean(tmp_path: Path) -> None:
