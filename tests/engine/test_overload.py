@@ -89,13 +89,14 @@ def test_it_climbs_back_to_full_rate_after_the_load_is_gone() -> None:
 
 
 def test_a_late_mask_now_and_then_does_not_hold_the_stream_for_ever() -> None:
-    """A machine with other work: one step in twelve takes twice the budget, most take a third of it."""
+    """A machine with other work: one step in four takes most of the budget, one in sixteen too long."""
     steps = itertools.count()
 
     def load(at: float, small: bool) -> float:
         if at < 5:
             return 900
-        return 600 if next(steps) % 12 == 0 else 100
+        k = next(steps) % 16
+        return 400 if k == 0 else 220 if k % 4 == 0 else 100
 
     run = simulate(load, 300)
     assert HOLD.name in [rung for _, rung in run.moves]
