@@ -31,8 +31,8 @@ Entries: {", ".join(ENTRIES)}.
 Results are kept after every run, in OUT/results.json: the same command goes on where it was stopped,
 and with more seeds or entries adds to what is there.
 
-  stream-avs compare                                     everything, three seeds: about 45 minutes
-  stream-avs compare --entries ccformer tpavi --seeds 1  two networks, once: about two minutes
+  stream-avs compare                                     everything, three seeds: about 25 minutes
+  stream-avs compare --entries ccformer tpavi --seeds 1  two networks, once: about a minute
   stream-avs compare --show --plot compare.png           table and picture of what is there
 """
 
