@@ -97,7 +97,7 @@ def read_annotations(path: Path = BUNDLED) -> list[RealFrame]:
         return [_frame(k, entry, content["clips"]) for k, entry in enumerate(content["frames"])]
     except FileNotFoundError:
         raise DatasetError(f"{path} does not exist", "Check the path") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise DatasetError(f"{path} is not a table of annotated frames ({error})", "Correct it") from None
 
 
