@@ -211,7 +211,7 @@ class WindowConfig:
 class ModelConfig:
     """The network and how it decides."""
 
-    preset: str = "consensus"
+    preset: str = "nano"
     """Which network; `stream-avs model list` shows them."""
     input_px: int = 0
     """Side of the square network input; 0 for the preset's own. A multiple of 16."""

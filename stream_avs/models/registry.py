@@ -30,16 +30,16 @@ PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
         Preset(
+            name="nano",
+            summary="the default: where eye and ear agree, a small trained causal CCFormer and the memory "
+            "of who moves with the voice choose between people; its card says where it is better and where not",
+            factory="stream_avs.engine.nano_stream:load",
+        ),
+        Preset(
             name="consensus",
             summary="training-free: ESPNetv2 sees 20 VOC classes, EfficientAT mn04 hears AudioSet; "
             "a pixel sounds where both agree",
             factory="stream_avs.models.consensus.model:load",
-        ),
-        Preset(
-            name="nano",
-            summary="experimental: consensus, corrected by a small trained causal CCFormer that remembers "
-            "and sees motion; its card says where it is better and where not",
-            factory="stream_avs.engine.nano_stream:load",
         ),
         *(
             Preset(

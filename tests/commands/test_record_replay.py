@@ -33,10 +33,10 @@ def test_recording_is_whole(recorded: Path) -> None:
     recording = Recording(recorded)
     items = list(recording.items())
     assert recording.complete
-    assert recording.info.model_id.startswith("consensus-")
+    assert recording.info.model_id.startswith("nano-")
     assert sum(isinstance(i, FrameItem) for i in items) > 40
     assert sum(isinstance(i, ResultItem) for i in items) > 5
-    assert json.loads(recording.info.config)["model"]["preset"] == "consensus"
+    assert json.loads(recording.info.config)["model"]["preset"] == "nano"
     assert read_attachments(recorded) == {"sync.yaml": b"timeshift_cam_mic_s: 0.0\n"}
 
 
