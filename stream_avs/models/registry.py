@@ -32,7 +32,7 @@ PRESETS: dict[str, Preset] = {
         Preset(
             name="nano",
             summary="the default: where eye and ear agree, a small trained causal CCFormer and the memory "
-            "of who moves with the voice choose between people; its card says where it is better and where not",
+            "of who moves with the voice choose between people; its card says how well",
             factory="stream_avs.engine.nano_stream:load",
         ),
         Preset(
