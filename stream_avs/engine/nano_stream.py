@@ -60,7 +60,8 @@ def accelerate(stream: NanoStream, config: ModelConfig) -> NanoStream:
             step,
             backend=config.backend,
             precision=config.precision if name == "eye" else Precision.F32,
-            threads=config.threads,
+            # ear and mind are hundreds of small operations: sharing each costs more than it saves
+            threads=config.threads if name == "eye" else 1,
         )
         for name, step in _steps(stream).items()
     }

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stream_avs.models.backbones.pooling import adaptive_average_pool
 from stream_avs.models.nano.config import NanoConfig
 from stream_avs.models.nano.senses import LEVELS, MOMENTS, MOTION_CHANNELS, Sound
 from stream_avs.models.nano.trunk import Trunk, pack
@@ -145,7 +146,7 @@ class Nano(nn.Module):
     def maps(self, seen: Seen, heard: Tensor) -> Tensor:
         """Packed maps [F, K] for the trunk: people, things, what agrees with the sound, what moves."""
         size = (seen.motion.shape[-2] // _POOL, seen.motion.shape[-1] // _POOL)
-        probability = F.adaptive_avg_pool2d(seen.log_seen.exp(), size)
+        probability = adaptive_average_pool(seen.log_seen.exp(), size)
         agreement = probability[:, self.ids] * heard.detach().sigmoid()[..., None, None]
         moved = seen.motion if self.config.motion else torch.zeros_like(seen.motion)
         moved = torch.cat([F.avg_pool2d(moved, _POOL), F.max_pool2d(moved, _POOL)], dim=1)
