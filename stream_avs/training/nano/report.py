@@ -43,7 +43,9 @@ class ReportConfig:
     nano-no-trunk, nano-no-synchrony, nano-no-split. A number after a colon replaces the threshold:
     consensus:0.65."""
     streams: int = STREAMS
-    """Composed streams of 48 frames; 0 leaves them out."""
+    """Composed streams; 0 leaves them out."""
+    pieces: int = PIECES
+    """Clips of 1.4 s joined in each stream; 100 make two minutes and more."""
     dialogues: int = DIALOGUES
     """Streams of two people for each thing that the silent one does; 0 leaves them out."""
     real: bool = True
@@ -77,7 +79,7 @@ class _HalfLogits:
 def report(config: ReportConfig, tell: Callable[[str], None]) -> dict[str, Any]:
     """Score presets; see `score_streams` and `evaluation.real.run.score` for the numbers."""
     models = {name: open_model(name, config.threads) for name in config.presets}
-    streams = draw_streams(Assets(config.data, "test"), config.streams, PIECES, EXAM_SEED)
+    streams = draw_streams(Assets(config.data, "test"), config.streams, config.pieces, EXAM_SEED)
     results: dict[str, Any] = {name: {"model": model.id} for name, model in models.items()}
     if streams:
         for name, model in models.items():
