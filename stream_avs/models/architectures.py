@@ -40,7 +40,7 @@ from stream_avs.models.c3n.config import C3NConfig
 from stream_avs.models.ccformer.config import PRESETS as CCFORMER_PRESETS
 from stream_avs.models.ccformer.config import CCFormerConfig
 from stream_avs.models.loss_config import OBJECT_LOSS, SEMANTIC_LOSS, LossConfig
-from stream_avs.models.network_config import NetworkConfig
+from stream_avs.models.network_config import NetworkConfig, choose_preset
 from stream_avs.models.tpavi.config import PRESETS as TPAVI_PRESETS
 from stream_avs.models.tpavi.config import TpaviConfig
 
@@ -98,15 +98,7 @@ class Architecture:
         Raises:
             ConfigError: no such preset, no such field, or a value out of range.
         """
-        if name not in self.presets:
-            raise ConfigError(
-                f"{self.title} has no preset {name!r}", nearest(name, self.presets).capitalize()
-            )
-        fields = {f.name for f in dataclasses.fields(self.config)}
-        for key in changes:
-            if key not in fields:
-                raise ConfigError(f"{self.title} has no setting {key!r}", nearest(key, fields).capitalize())
-        return dataclasses.replace(self.presets[name], **changes)
+        return choose_preset(self.title, self.presets, name, changes)
 
     def build(self, config: NetworkConfig) -> Network:
         """Build a network with fresh weights."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from stream_avs.config import require
+from stream_avs.errors import ConfigError, nearest
 
 
 class ImageEncoderName(enum.StrEnum):
@@ -72,3 +76,21 @@ class NetworkConfig:
     def live_frames(self) -> int:
         """Frames a live step looks at for one mask, the newest included."""
         return self.frames
+
+
+C = TypeVar("C", bound=NetworkConfig)
+
+
+def choose_preset(title: str, presets: Mapping[str, C], name: str, changes: Mapping[str, Any]) -> C:
+    """Return the preset `name` of an architecture called `title`, with some fields changed.
+
+    Raises:
+        ConfigError: no such preset, no such field, or a value out of range.
+    """
+    if name not in presets:
+        raise ConfigError(f"{title} has no preset {name!r}", nearest(name, presets).capitalize())
+    fields = {f.name for f in dataclasses.fields(presets[name])}
+    for key in changes:
+        if key not in fields:
+            raise ConfigError(f"{title} has no setting {key!r}", nearest(key, fields).capitalize())
+    return dataclasses.replace(presets[name], **changes)

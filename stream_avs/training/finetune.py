@@ -21,13 +21,13 @@ from stream_avs.datasets.check import KINDS, kinds_in
 from stream_avs.datasets.sample import ClipDataset, ClipSample
 from stream_avs.errors import ConfigError
 from stream_avs.evaluation.metrics import BinaryMetrics, BinaryScores
+from stream_avs.evaluation.windows import one_frame
 from stream_avs.models.architectures import architecture_of
 from stream_avs.models.base import AnyModel, Stages
 from stream_avs.models.checkpoint import load_network
 from stream_avs.models.registry import load_model
 from stream_avs.training.config import DatasetKind, TrainConfig, recipe
 from stream_avs.training.schedule import Decay, ScheduleConfig
-from stream_avs.types import NS_PER_S, Frame, Window
 
 STEPS = 400
 """Optimiser steps unless asked otherwise: minutes on two CPU cores."""
@@ -171,11 +171,9 @@ def predict(model: AnyModel, clip: ClipSample) -> list[NDArray[np.float32]]:
         )
     rows, state, masks = clip.audio_context(model.context_s), model.initial_state(), []
     for k in range(len(clip)):
-        stamp_ns = round(float(clip.frame_times_s[k]) * NS_PER_S)
-        frame = Frame(image=clip.frames[k], stamp_ns=stamp_ns, arrival_ns=stamp_ns, seq=k)
-        window = Window(
-            frames=(frame,), audio=rows[k : k + 1], audio_coverage=np.ones(1, np.float32),
-            sample_rate_hz=model.sample_rate_hz, distinct=1, reset=k == 0,
+        window = one_frame(
+            clip.frames[k], rows[k],
+            time_s=float(clip.frame_times_s[k]), seq=k, sample_rate_hz=model.sample_rate_hz,
         )  # fmt: skip
         decision, state = model.step(window, state, Stages())
         masks.append((decision.mask > 0).astype(np.float32))

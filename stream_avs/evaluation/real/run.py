@@ -15,8 +15,9 @@ from stream_avs.datasets.files import read_audio
 from stream_avs.errors import DatasetError
 from stream_avs.evaluation.metrics import f_measure
 from stream_avs.evaluation.real.annotations import RealFrame
+from stream_avs.evaluation.windows import one_frame
 from stream_avs.models.base import AnyModel, Decision, Stages
-from stream_avs.types import NS_PER_S, Frame, Window
+from stream_avs.types import Window
 
 SCORED_SHAPE = (320, 320)
 STEPS = 20
@@ -48,12 +49,10 @@ class Approach:
         end = round(self.times_s[step] * self.sample_rate_hz)
         heard = self.audio[max(0, end - count) : end]
         row = np.pad(heard, (count - len(heard), 0)).astype(np.float32)
-        stamp_ns = round(self.times_s[step] * NS_PER_S)
-        frame = Frame(image=self.images[step], stamp_ns=stamp_ns, arrival_ns=stamp_ns, seq=step)
-        coverage = np.array([len(heard) / count], np.float32)
-        return Window(
-            frames=(frame,), audio=row[None], audio_coverage=coverage,
-            sample_rate_hz=self.sample_rate_hz, distinct=1, reset=step == 0,
+        return one_frame(
+            self.images[step], row,
+            time_s=self.times_s[step], seq=step, sample_rate_hz=self.sample_rate_hz,
+            coverage=len(heard) / count,
         )  # fmt: skip
 
 

@@ -7,14 +7,12 @@ shared over scales).
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from dataclasses import dataclass
 from typing import Any
 
 from stream_avs.config import require
-from stream_avs.errors import ConfigError, nearest
-from stream_avs.models.network_config import AudioEncoderName, ImageEncoderName, NetworkConfig
+from stream_avs.models.network_config import AudioEncoderName, ImageEncoderName, NetworkConfig, choose_preset
 
 
 class Mode(enum.StrEnum):
@@ -186,10 +184,4 @@ def preset(name: str, **changes: Any) -> CCFormerConfig:
     Raises:
         ConfigError: no such preset, no such field, or a value out of range.
     """
-    if name not in PRESETS:
-        raise ConfigError(f"CCFormer has no preset {name!r}", nearest(name, PRESETS).capitalize())
-    fields = {f.name for f in dataclasses.fields(CCFormerConfig)}
-    for key in changes:
-        if key not in fields:
-            raise ConfigError(f"CCFormer has no setting {key!r}", nearest(key, fields).capitalize())
-    return dataclasses.replace(PRESETS[name], **changes)
+    return choose_preset("CCFormer", PRESETS, name, changes)

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_avs.evaluation.stream_metrics import flicker, switch_delay
+from stream_avs.evaluation.windows import one_frame
 from stream_avs.models.base import AnyModel, Stages
 from stream_avs.training.nano import pictures
 from stream_avs.training.nano.assets import IGNORE, RATE_HZ, SOUND_CLASSES, Assets
 from stream_avs.training.nano.batches import loose_target
 from stream_avs.training.nano.sounds import CONTEXT, Event, Track, frame_times_s, render_track
 from stream_avs.training.nano.talkers import draw_talkers
-from stream_avs.types import NS_PER_S, Frame, Window
+from stream_avs.types import Window
 
 SPACING_S = 0.12
 PIECE_FRAMES = 12
@@ -64,16 +65,8 @@ class Stream:
     def windows(self) -> list[Window]:
         """What a model of one frame per window sees, frame by frame."""
         return [
-            Window(
-                frames=(Frame(image=image, stamp_ns=stamp, arrival_ns=stamp, seq=k),),
-                audio=self.contexts[k : k + 1],
-                audio_coverage=np.ones(1, np.float32),
-                sample_rate_hz=RATE_HZ,
-                distinct=1,
-                reset=k == 0,
-            )
+            one_frame(image, self.contexts[k], time_s=k * SPACING_S, seq=k, sample_rate_hz=RATE_HZ)
             for k, image in enumerate(self.images)
-            for stamp in [round(k * SPACING_S * NS_PER_S)]
         ]
 
 
