@@ -23,12 +23,14 @@ SMALL: dict[str, Any] = {
 
 
 def network_of(name: str = "tiny", **changes: Any) -> CCFormer:
-    """An untrained network every output of which depends on every input."""
+    """An untrained network every output of which depends on every input; its logits spread by about 1."""
     torch.manual_seed(0)
     network = CCFormer(preset(name, **changes)).eval()
     for key, parameter in network.named_parameters():
         if key.endswith(("offsets.weight", "weights.weight", "gate.weight")):
             torch.nn.init.normal_(parameter, std=0.1)  # these start at zero
+        if key.endswith("classify.weight"):
+            parameter.data *= 30  # as they begin, all logits are nearly zero
     return network
 
 

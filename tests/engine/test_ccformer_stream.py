@@ -271,7 +271,10 @@ def test_sessions_in_threads_share_steps_and_get_what_they_would_alone() -> None
         thread.join()
     for mask, logits in zip(last, expected, strict=True):
         confidence = torch.where(logits > 0, logits.sigmoid() * 255, 0)[0]
-        torch.testing.assert_close(mask[1], confidence, rtol=0, atol=0.6)
+        # Steps taken together differ by rounding: a logit within it of zero may fall on either side.
+        sided = logits[0].abs() > 1e-4
+        assert sided.float().mean() > 0.5  # of the cells; the last ReLU leaves zeros
+        torch.testing.assert_close(mask[1][sided], confidence[sided], rtol=0, atol=0.6)
     assert model.engine.steps_run < 32  # fewer steps than masks: some went together
 
 
