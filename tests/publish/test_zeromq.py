@@ -1,9 +1,7 @@
-"""Publisher and subscriber over real sockets."""
+"""Publisher and subscriber over real sockets: what arrives where, who is counted, which addresses bind."""
 
 import contextlib
 import socket
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -11,20 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import zmq
+from publishers import ANY_PORT, open_publisher, publish_until, publishing_live
 from wire_results import assert_same, make_result
 
-import stream_avs
-from stream_avs.clock import monotonic_ns, unix_offset_ns
 from stream_avs.config import Encoding, PublishConfig
-from stream_avs.errors import PublishError, WireError
+from stream_avs.errors import PublishError
 from stream_avs.ledger import Ledger
-from stream_avs.publish import wire
-from stream_avs.publish.limits import MAX_PAYLOADS
 from stream_avs.publish.subscriber import Subscriber, age_ms
 from stream_avs.publish.zeromq import Publisher
 from stream_avs.types import Event
 
-ANY_PORT = "tcp://127.0.0.1:*"
 both_profiles = pytest.mark.parametrize("profile", ["latest", "stream"])
 
 
@@ -32,43 +26,7 @@ both_profiles = pytest.mark.parametrize("profile", ["latest", "stream"])
 def publishing():
     """Open publishers that are closed at the end."""
     with contextlib.ExitStack() as stack:
-
-        def start(address=ANY_PORT, stream="cam0", **settings):
-            return stack.enter_context(Publisher(PublishConfig(address=address, **settings), stream))
-
-        yield start
-
-
-def publish_until(publisher, condition, result=None, timeout_s=5.0):
-    """Publish the same result until `condition()`, e.g. until a subscription has arrived."""
-    end_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end_s, "waited too long"
-        publisher.publish(result or make_result())
-        time.sleep(0.01)
-
-
-@contextlib.contextmanager
-def publishing_live(publisher, rate_hz=100.0):
-    """Publish fresh results with true stamps on a thread until the block ends."""
-    stop = threading.Event()
-
-    def work():
-        k = 0
-        while not stop.wait(1 / rate_hz):
-            now = monotonic_ns()
-            publisher.publish(
-                make_result(window_seq=k, stamp_ns=now, publish_ns=now, unix_offset_ns=unix_offset_ns())
-            )
-            k += 1
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+        yield lambda *address, **settings: stack.enter_context(open_publisher(*address, **settings))
 
 
 @both_profiles
@@ -235,28 +193,6 @@ def test_a_result_of_another_stream_is_a_mistake_of_the_caller(publishing):
         publishing().publish(make_result(stream="cam9"))
 
 
-@both_profiles
-def test_a_publisher_that_comes_back_is_found_again(publishing, profile):
-    first = publishing()
-    address = first.address
-    with Subscriber(address, profile=profile) as subscriber:
-        publish_until(first, lambda: first.subscribers == 1, make_result(window_seq=900))
-        assert subscriber.recv(2.0).window_seq == 900
-        while subscriber.recv(0.1) is not None:
-            pass
-        first.close()
-        assert subscriber.recv(0.1) is None
-        second = publishing(address)
-        heard = None
-        end_s = time.monotonic() + 5
-        while heard is None:
-            assert time.monotonic() < end_s
-            second.publish(make_result(window_seq=0))
-            heard = subscriber.recv(0.02)
-        assert heard.window_seq == 0
-        assert (subscriber.restarts, subscriber.missed) == (1, 0)
-
-
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
 def test_a_closed_address_can_be_bound_again_at_once(tmp_path, transport):
     address = ANY_PORT if transport == "tcp" else f"ipc://{tmp_path}/s"
@@ -280,134 +216,3 @@ def test_a_port_in_use_by_something_else_is_named(publishing):
         other.listen()
         with pytest.raises(PublishError, match="in use"):
             publishing(f"tcp://127.0.0.1:{other.getsockname()[1]}")
-
-
-def raw_publisher():
-    raw = zmq.Context.instance().socket(zmq.XPUB)
-    raw.linger = 0
-    return raw, f"tcp://127.0.0.1:{raw.bind_to_random_port('tcp://127.0.0.1')}"
-
-
-TOPIC = b"latest/cam0\0"
-GOOD = wire.to_packed(wire.encode(make_result()))
-
-
-@pytest.mark.parametrize(
-    "bad", [TOPIC, TOPIC + b"\xff" * 40, GOOD[:-3], GOOD + b"x"], ids=["topic only", "noise", "cut", "longer"]
-)
-def test_malformed_messages_are_counted_and_skipped(bad):
-    raw, address = raw_publisher()
-    errors = []
-    with raw, Subscriber(address, on_malformed=errors.append) as subscriber:
-        raw.recv()
-        raw.send(bad)
-        assert subscriber.recv(0.2) is None
-        raw.send(GOOD)
-        assert_same(subscriber.recv(2.0), make_result())
-        assert subscriber.malformed == 1
-        assert isinstance(errors[0], WireError)
-
-
-@pytest.mark.parametrize("frames", [[TOPIC, b"second"], [TOPIC] * 20, [GOOD, GOOD]])
-def test_several_frames_where_one_is_expected_do_no_harm(frames):
-    raw, address = raw_publisher()
-    with raw, Subscriber(address) as subscriber:
-        raw.recv()
-        raw.send_multipart(frames)
-        subscriber.recv(0.2)
-        raw.send(GOOD)
-        assert_same(subscriber.recv(2.0), make_result())
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        [b"stream/cam0\0"],
-        [b"stream/cam0\0", b"x", b"y"],
-        [b"stream/cam0\0" + GOOD],
-        [b"stream/cam0\0"] + [b"x"] * (MAX_PAYLOADS + 40),
-    ],
-    ids=["topic only", "noise", "packed", "many frames"],
-)
-def test_malformed_multipart_is_counted_and_skipped(bad):
-    raw, address = raw_publisher()
-    good = wire.to_parts(wire.encode(make_result()))
-    with raw, Subscriber(address, profile="stream") as subscriber:
-        raw.recv()
-        raw.send_multipart(bad)
-        raw.send_multipart(good)
-        assert_same(subscriber.recv(2.0), make_result())
-        assert subscriber.malformed == 1
-
-
-def test_only_malformed_messages_end_in_an_error_that_says_so():
-    raw, address = raw_publisher()
-    with raw, Subscriber(address, timeout_s=0.5) as subscriber:
-        raw.recv()
-        raw.send(TOPIC + b"nonsense")
-        with pytest.raises(PublishError, match=r"1 messages.*could not be read"):
-            next(subscriber)
-
-
-def test_a_dead_address_ends_in_an_error_that_says_what_to_start():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    start = time.monotonic()
-    with pytest.raises(
-        PublishError, match=rf"nothing heard from {address}.*stream-avs run --publish.address"
-    ):
-        next(stream_avs.subscribe(address, timeout_s=0.3))
-    assert 0.25 < time.monotonic() - start < 3
-
-
-def test_recv_gives_none_when_the_time_is_up(publishing):
-    with Subscriber(publishing().address) as subscriber:
-        assert subscriber.recv(0.05) is None
-
-
-def test_subscribe_iterates_and_closes(publishing):
-    publisher = publishing()
-    with publishing_live(publisher):
-        stream = stream_avs.subscribe(publisher.address)
-        seen = [next(stream).window_seq for _ in range(5)]
-        assert seen == sorted(seen)
-        stream.close()
-        end_s = time.monotonic() + 5
-        while publisher.subscribers:
-            assert time.monotonic() < end_s
-            time.sleep(0.01)
-
-
-def test_age_counts_from_capture_on_this_host_and_across_hosts():
-    boot_difference_ns = 5_000_000_000_000
-    here = make_result(stamp_ns=monotonic_ns() - 40_000_000, unix_offset_ns=unix_offset_ns())
-    there = replace(
-        here,
-        stamp_ns=here.stamp_ns + boot_difference_ns,
-        unix_offset_ns=here.unix_offset_ns - boot_difference_ns,
-    )
-    assert 40 <= age_ms(here, same_host=True) < 200
-    assert 39 <= age_ms(here) < 200
-    assert 39 <= age_ms(there) < 200
-
-
-def test_receiving_needs_no_network_camera_or_drawing_packages():
-    code = """
-import sys
-for name in ("torch", "cv2", "av", "sounddevice", "scipy", "yaml", "rich"):
-    sys.modules[name] = None
-import stream_avs
-from stream_avs.publish.zeromq import Publisher
-from stream_avs.publish import wire
-stream_avs.subscribe("tcp://127.0.0.1:9")
-import stream_avs.commands.subscribe
-try:
-    import stream_avs.publish.draw
-except stream_avs.StreamAvsError as error:
-    print(error)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert "OpenCV (cv2) is not installed. Run: pip install 'stream-avs[live]'" in done.stdout
