@@ -26,7 +26,8 @@ laptop may read a robot's masks:
                --key ~/.stream-avs/laptop.key_secret --server-key ~/.stream-avs/robot.key
 
 A key without a role may publish and read; only one of role control may command (`stream-avs control`).
-A file put into such a folder, or taken out, counts from the next connection on.
+A file put into such a folder counts from the next connection on; one taken out ends the connections of its
+owner within two seconds, and the others reconnect by themselves.
 """
 NEXT_STEPS = {
     Role.PUBLISHER: "copy it to those who connect, for their --server-key",

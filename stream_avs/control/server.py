@@ -2,7 +2,8 @@
 
 CURVE is required on every address, loopback too: whoever may read masks may not command. CURVE gives
 each connection keys of its own, so what was recorded on one is refused on another. The key is looked
-up again at each command: one that is taken out of the folder commands nothing any more.
+up again at each command: one that is taken out of the folder commands nothing any more, and its
+connections end a second later.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from types import TracebackType
 from typing import Protocol
 
 import zmq
-from zmq.auth.thread import ThreadAuthenticator
 
 from stream_avs.clock import monotonic_ns
 from stream_avs.control.messages import (
@@ -27,13 +27,13 @@ from stream_avs.control.messages import (
     encode,
 )
 from stream_avs.control.settings import ControlConfig
-from stream_avs.errors import ConfigError, StreamAvsError, WireError
+from stream_avs.errors import ConfigError, PublishError, StreamAvsError, WireError
 from stream_avs.ledger import Ledger
 from stream_avs.publish import curve
 from stream_avs.publish.address import check_bind
+from stream_avs.publish.bound_socket import BoundSocket
 from stream_avs.publish.key_files import MAKE_KEYS
 from stream_avs.publish.rate_limit import RateLimit
-from stream_avs.publish.xpub import bind_error
 from stream_avs.types import Event
 
 POLL_MS = 100
@@ -80,15 +80,9 @@ class ControlServer:
         self._clock_s = clock_s
         self._rate = RateLimit(config.max_per_s, 2 * config.max_per_s, clock_s())
         self._server = _keys(config, default_key)
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._authenticator: ThreadAuthenticator | None = None
         self._stopping = threading.Event()
-        try:
-            self._socket = self._bind(config.address)
-        except BaseException:
-            self._end()
-            raise
-        self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._bound = self._bind(config.address)
+        self.address = self._bound.address
         """The address bound, with the port that was free if `*` was asked for."""
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         self._thread.start()
@@ -98,7 +92,6 @@ class ControlServer:
         if not self._stopping.is_set():
             self._stopping.set()
             self._thread.join(5)
-            self._end()
 
     def __enter__(self) -> ControlServer:
         return self
@@ -111,20 +104,33 @@ class ControlServer:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                if self._socket.poll(POLL_MS):
-                    self._serve()
+                try:
+                    self._turn()
+                except PublishError as error:
+                    self._note(str(error))
+                    self._stopping.wait(POLL_MS / 1000)
         finally:
-            self._socket.close(linger=LINGER_MS)
+            self._bound.close(LINGER_MS)
+
+    def _turn(self) -> None:
+        self._bound.bind_again()
+        if names := self._bound.revoked:
+            for _ in range(QUEUE):  # what others have asked meanwhile
+                if self._bound.socket.poll(0):
+                    self._serve()
+            self._bound.begin_anew(f"key taken out: {names}", LINGER_MS)
+        if self._bound.socket.poll(POLL_MS):
+            self._serve()
 
     def _serve(self) -> None:
         """Take one message, and answer if there is a way back."""
-        parts = self._socket.recv_multipart(copy=False)
+        parts = self._bound.socket.recv_multipart(copy=False)
         if len(parts) != 3 or len(parts[1].buffer):
             self._note(f"a message of {len(parts)} frames")
             return
         reply = self._answer(parts[2])
         try:
-            self._socket.send_multipart([parts[0].bytes, b"", encode(reply)], zmq.NOBLOCK)
+            self._bound.socket.send_multipart([parts[0].bytes, b"", encode(reply)], zmq.NOBLOCK)
         except zmq.ZMQError as error:
             self._note(f"an answer nobody fetches: {error}")
 
@@ -153,28 +159,13 @@ class ControlServer:
     def _note(self, what: str) -> None:
         self._ledger.record(Event.REFUSED, monotonic_ns(), what)
 
-    def _bind(self, address: str) -> zmq.Socket[bytes]:
+    def _bind(self, address: str) -> BoundSocket:
         place = check_bind(address, insecure=False, secured=True, option="control", what="commands")
-        socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
-        options = {
+        options: dict[int, int] = {
             zmq.LINGER: LINGER_MS, zmq.MAXMSGSIZE: MAX_REQUEST_BYTES + HANDSHAKE_BYTES,
-            zmq.RCVHWM: QUEUE, zmq.SNDHWM: QUEUE, zmq.HEARTBEAT_IVL: 1000, zmq.HEARTBEAT_TIMEOUT: 3000,
-            zmq.IPV6: int(place.is_ipv6),
+            zmq.RCVHWM: QUEUE, zmq.SNDHWM: QUEUE,
         }  # fmt: skip
-        for option, value in options.items():
-            socket.setsockopt(option, value)
-        self._authenticator = self._server.guard(self._context, socket, self._note)
-        try:
-            socket.bind(place.text)
-        except zmq.ZMQError as error:
-            raise bind_error(place.text, error) from None
-        return socket
-
-    def _end(self) -> None:
-        authenticator, self._authenticator = self._authenticator, None
-        if authenticator is not None:
-            authenticator.stop()
-        self._context.destroy(linger=LINGER_MS)
+        return BoundSocket(zmq.ROUTER, place, server=self._server, refused=self._note, options=options)
 
 
 def _keys(config: ControlConfig, default_key: str) -> curve.Server:

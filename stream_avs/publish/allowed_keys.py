@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -15,8 +16,9 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 class AllowedKeys:
     """The keys of a folder of NAME.key files. Thread-safe.
 
-    A file that is added or removed counts from the next connection on. A file that appears later and
-    is no good is left out, and named in `problems`.
+    A file that is added counts from the next connection on; what is removed, and whom that shows out,
+    is the matter of `Doorman`. A file that appears later and is no good is left out, and named in
+    `problems`.
 
     Args:
         folder: of NAME.key files.
@@ -86,8 +88,9 @@ class AllowedKeys:
         found = []
         try:
             for path in self._folder.glob("*.key"):
-                state = path.stat()
-                found.append((path.name, state.st_mtime_ns, state.st_size, state.st_mode))
+                with contextlib.suppress(FileNotFoundError):  # removed while we looked
+                    state = path.stat()
+                    found.append((path.name, state.st_mtime_ns, state.st_size, state.st_mode))
         except OSError:
-            return ()  # removed while we looked: nobody is let in until it is whole again
+            return ()  # nobody is let in until it can be read again
         return tuple(sorted(found))

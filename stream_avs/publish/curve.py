@@ -12,10 +12,10 @@ from pathlib import Path
 
 import zmq
 import zmq.utils.z85
-from zmq.auth.thread import ThreadAuthenticator
 
 from stream_avs.errors import ConfigError
 from stream_avs.publish.allowed_keys import AllowedKeys
+from stream_avs.publish.doorman import DOMAIN, Doorman
 from stream_avs.publish.key_files import MAKE_KEYS, KeyPair, Role, load_public, load_secret
 
 SERVERS = frozenset({Role.ANY, Role.PUBLISHER})
@@ -23,7 +23,6 @@ READERS = frozenset({Role.ANY, Role.SUBSCRIBER})
 CONTROLLERS = frozenset({Role.CONTROL})
 HANDSHAKE_MS = 5000
 """A connection that has not shown its key by then is closed."""
-_DOMAIN = "stream-avs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +37,7 @@ class Server:
         context: zmq.Context[zmq.Socket[bytes]],
         socket: zmq.Socket[bytes],
         refused: Callable[[str], None] = lambda what: None,
-    ) -> ThreadAuthenticator:
+    ) -> Doorman:
         """Make `socket` a CURVE server; call before it is bound.
 
         Args:
@@ -47,19 +46,16 @@ class Server:
             refused: told of each client that is not let in, on a thread of its own.
 
         Returns:
-            The running authenticator; stop it after the socket is closed. Without it nobody gets in.
+            Whoever lets clients in; stop it after the socket is closed. Without it nobody gets in.
         """
         socket.curve_secretkey = self.keys.secret
         socket.curve_publickey = self.keys.public
         socket.curve_server = True
-        socket.setsockopt_string(zmq.ZAP_DOMAIN, _DOMAIN)
+        socket.setsockopt_string(zmq.ZAP_DOMAIN, DOMAIN)
         # Otherwise everyone is let in while there is no authenticator.
         socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-        authenticator = ThreadAuthenticator(context)
-        authenticator.configure_curve_callback(_DOMAIN, _Doorman(self.allowed, refused))
-        authenticator.start()
-        return authenticator
+        return Doorman(context, self.allowed, refused)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,18 +126,3 @@ def client_of(
         keys=load_secret(Path(key).expanduser(), roles),
         server_public=load_public(Path(server_key).expanduser(), SERVERS),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Doorman:
-    """Asked by the authenticator's thread about each client; must not raise, or nobody gets in."""
-
-    allowed: AllowedKeys
-    refused: Callable[[str], None]
-
-    def callback(self, domain: str, key: bytes) -> bool:
-        """True if the owner of this key, Z85, may connect."""
-        if key in self.allowed:
-            return True
-        self.refused(f"a client of unknown key {key[:8].decode()}…")
-        return False

@@ -20,9 +20,9 @@ from stream_avs.clock import monotonic_ns, unix_offset_ns
 from stream_avs.errors import PublishError, WireError
 from stream_avs.publish import curve, wire
 from stream_avs.publish.address import Address, parse
+from stream_avs.publish.bound_socket import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
 from stream_avs.publish.limits import MAX_MESSAGE_BYTES, MAX_PAYLOADS
 from stream_avs.publish.wire import Profile, WireMessage
-from stream_avs.publish.xpub import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
 from stream_avs.types import NS_PER_MS, MaskResult
 
 RECONNECT_MS = 100

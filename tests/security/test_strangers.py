@@ -26,6 +26,7 @@ from stream_avs.ledger import Ledger
 from stream_avs.link.sender import MediaSender
 from stream_avs.link.settings import LinkConfig
 from stream_avs.publish import curve
+from stream_avs.publish.key_files import Role, make_keys
 from stream_avs.publish.subscriber import Subscriber
 from stream_avs.publish.zeromq import Publisher
 from stream_avs.types import Event
@@ -187,3 +188,68 @@ def test_keys_come_and_go_without_a_restart(name: str, keys: Keys) -> None:
         assert not heard()
         (service.allowed / "again.key").write_bytes(service.own.with_suffix(".key").read_bytes())
         assert heard()
+
+
+def list_another(service: Service, folder: Path) -> Path:
+    """Let a second client in, of the same role; returns its secret key file."""
+    role = Role.CONTROL if service.say is not None else Role.SUBSCRIBER
+    public, secret = make_keys(folder, "another", role)
+    (service.allowed / public.name).write_bytes(public.read_bytes())
+    return secret
+
+
+def has_shown_out(service: Service, name: str) -> bool:
+    return any(f"key taken out: {name};" in entry.detail for entry in service.ledger.recent())
+
+
+@services
+def test_a_key_taken_out_shows_its_owner_out_and_nobody_else(name: str, keys: Keys, tmp_path: Path) -> None:
+    with serve(name, keys) as service, zmq.Context() as context:
+        another = list_another(service, tmp_path)
+        leaver, stayer = (
+            raw_client(context, service.address, service.say, secret, keys.robot)
+            for secret in (service.own, another)
+        )
+        for client in (leaver, stayer):
+            wait_until(lambda client=client: client.poll(0), service.give)
+            client.recv_multipart()
+        (service.allowed / f"{service.own.stem}.key").unlink()
+        wait_until(lambda: has_shown_out(service, service.own.stem), service.give)
+        for client in (leaver, stayer):
+            while client.poll(0):  # what was sent before
+                client.recv_multipart()
+            if service.say is not None:
+                client.send(service.say)
+        taken = service.taken()
+        for _ in range(3):
+            wait_until(lambda: stayer.poll(0), service.give)
+            stayer.recv_multipart()
+            if service.say is not None:
+                stayer.send(service.say)
+        assert not leaver.poll(100)
+        wait_until(lambda: service.taken() >= (1 if service.say is None else taken + 3), service.give)
+        assert sum("key taken out" in entry.detail for entry in service.ledger.recent()) == 1
+        for client in (leaver, stayer):
+            client.close()
+
+
+def test_readers_whose_keys_stay_come_back_by_themselves(keys: Keys, tmp_path: Path) -> None:
+    with serve("masks", keys) as service:
+        another = list_another(service, tmp_path)
+        settings = {"profile": "stream", "server_key": str(keys.robot)}
+        with (
+            Subscriber(service.address, key=str(service.own), **settings) as leaver,
+            Subscriber(service.address, key=str(another), **settings) as stayer,
+        ):
+            wait_until(lambda: leaver.recv(0) and stayer.recv(0), service.give)
+            (service.allowed / f"{service.own.stem}.key").unlink()
+            wait_until(lambda: has_shown_out(service, service.own.stem), service.give)
+            while leaver.recv(0) or stayer.recv(0):
+                pass
+            wait_until(lambda: stayer.recv(0), service.give)
+            assert service.taken() == 1
+            assert leaver.recv(0.1) is None
+        with Subscriber(service.address, key=str(service.own), **settings) as leaver:
+            for _ in range(20):
+                service.give()
+                assert leaver.recv(0.01) is None
