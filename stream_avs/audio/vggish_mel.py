@@ -2,9 +2,15 @@
 
 Frames of 25 ms every 10 ms without padding, periodic Hann, 512-point magnitude spectrum, 64 HTK mel
 bands from 125 to 7500 Hz, ln(mel + 0.01). Example k covers 0.96 k to 0.96 k + 0.975 seconds.
+
+Sound at a multiple of 16 kHz needs no resampling: windows and spectra of as many times more points
+have their bins at the same frequencies, up to the 7500 Hz that are looked at. No filter means no
+samples held back, and none bent at the ends of a clip.
 """
 
 from __future__ import annotations
+
+import functools
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +26,6 @@ BANDS = 64
 EXAMPLE_FRAMES = 96
 LOG_OFFSET = 0.01
 
-_HANN = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(WINDOW) / WINDOW)
 _FILTERS = mel_filters(
     bands=BANDS, low_hz=125.0, high_hz=7500.0, bins_hz=np.arange(FFT // 2 + 1) * SAMPLE_RATE_HZ / FFT
 )
@@ -28,19 +33,28 @@ _FILTERS[:, 0] = 0.0
 _BANK = MelBank(_FILTERS)
 
 
-def log_mel(samples: ArrayLike) -> NDArray[np.float32]:
+def log_mel(samples: ArrayLike, sample_rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
     """Return the log-mel frames of a whole clip.
 
     Args:
-        samples: mono [n] in [-1, 1] at 16 kHz.
+        samples: mono [n] in [-1, 1].
+        sample_rate_hz: 16 kHz or a whole multiple.
 
     Returns:
-        float32 [1 + (n - 400) // 160, 64]; no frames when n < 400.
+        float32 [1 + (n - 400) // 160, 64] at 16 kHz; no frames when n < 400. At another rate as many
+        for as many seconds.
+
+    Raises:
+        ValueError: another rate.
     """
+    finer, rest = divmod(sample_rate_hz, SAMPLE_RATE_HZ)
+    if rest or finer < 1:
+        raise ValueError(f"sample_rate_hz is {sample_rate_hz}, expected a multiple of {SAMPLE_RATE_HZ}")
     clip = np.asarray(samples, np.float32).astype(np.float64)
-    if len(clip) < WINDOW:
+    window = WINDOW * finer
+    if len(clip) < window:
         return np.zeros((0, BANDS), np.float32)
-    return _rows(np.lib.stride_tricks.sliding_window_view(clip, WINDOW)[::HOP])
+    return _rows(np.lib.stride_tricks.sliding_window_view(clip, window)[:: HOP * finer], finer)
 
 
 def examples(frames: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -84,6 +98,14 @@ class VggishMelStream:
         return self._rolling.rows.read(start, stop)
 
 
-def _rows(frames: NDArray[np.float64]) -> NDArray[np.float32]:
-    magnitude = np.abs(np.fft.rfft(frames * _HANN, FFT))
+def _rows(frames: NDArray[np.float64], finer: int = 1) -> NDArray[np.float32]:
+    """Turn windows of samples, float64 [k, 400 finer], into rows, float32 [k, 64]."""
+    spectrum = np.fft.rfft(frames * _hann(WINDOW * finer), FFT * finer)[:, : FFT // 2 + 1]
+    magnitude = np.abs(spectrum) / finer  # as many times more samples were added up
     return np.log(_BANK(magnitude) + LOG_OFFSET).astype(np.float32)
+
+
+@functools.cache
+def _hann(length: int) -> NDArray[np.float64]:
+    """Periodic Hann window."""
+    return 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length)

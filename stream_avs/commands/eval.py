@@ -123,7 +123,7 @@ def _open(config: EvalConfig, data: DataConfig, loaded: Loaded) -> ClipDataset:
     network = loaded.network
     size_px = config.input_px or network.config.input_px
     wanted = replace(network.config, input_px=size_px)
-    clips = open_split(data, config.split, wanted, network.audio_shape, network.config.frames)
+    clips = open_split(data, config.split, wanted, network.audio_input, network.config.frames)
     if len(clips.class_names) > 2:  # a set that tells only sounding from not sounding suits every network
         check_classes(network.config, clips)
     return clips

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from stream_avs.audio import mn_mel, vggish_mel
+from stream_avs.audio.front_end import AudioInput
 from stream_avs.config import BackendName, ModelConfig
 from stream_avs.engine.ccformer_engine import CCFormerEngine
 from stream_avs.engine.combiner import Combiner
@@ -32,13 +31,10 @@ from stream_avs.models.ccformer.ccformer import CCFormer
 from stream_avs.models.checkpoint import load_network
 from stream_avs.models.load import content_id
 from stream_avs.models.network import Network, StatelessNetwork
-from stream_avs.models.network_config import AudioEncoderName
 from stream_avs.models.preprocess import resize
 from stream_avs.models.threads import configure_threads
 from stream_avs.types import Frame, Samples, Window
 
-VGGISH_SAMPLES = vggish_mel.WINDOW + (vggish_mel.EXAMPLE_FRAMES - 1) * vggish_mel.HOP
-MN04_SAMPLES = 2 * mn_mel.SAMPLE_RATE_HZ
 MAX_STREAMS = 64
 CACHE_BYTES = 4 << 30
 """Frames kept for windows with a spacing may take this much; beyond it they are kept less densely."""
@@ -80,10 +76,9 @@ class NetworkStream:
         self.engine = engine
         self.frames = engine.frames
         self.input_px = engine.input_px
-        self._hears_mn04 = engine.network.config.audio_encoder is AudioEncoderName.MN04
-        self.sample_rate_hz = mn_mel.SAMPLE_RATE_HZ if self._hears_mn04 else vggish_mel.SAMPLE_RATE_HZ
-        self._samples = MN04_SAMPLES if self._hears_mn04 else VGGISH_SAMPLES
-        self.context_s = self._samples / self.sample_rate_hz
+        self._audio_input: AudioInput = engine.network.audio_input
+        self.sample_rate_hz = self._audio_input.sample_rate_hz
+        self.context_s = self._audio_input.context_s
         self.mask_shape = engine.mask_shape
         self._combiner: Combiner[Request, Output] = Combiner(engine.step, batch)
         self._max_streams = max_streams
@@ -163,13 +158,8 @@ class NetworkStream:
 
     def _prepare(self, slot: int, frame: Frame, samples: Samples) -> FrameInput:
         image = resize(frame.image, self.input_px, self.input_px)
-        log_mel = torch.from_numpy(self._log_mel(samples[-self._samples :]))
-        return FrameInput(slot=slot, image=image, log_mel=log_mel[None, None])
-
-    def _log_mel(self, samples: Samples) -> NDArray[np.float32]:
-        if self._hears_mn04:
-            return mn_mel.log_mel(samples)
-        return vggish_mel.log_mel(samples)[: vggish_mel.EXAMPLE_FRAMES]
+        log_mel = torch.from_numpy(self._audio_input(samples))
+        return FrameInput(slot=slot, image=image, log_mel=log_mel[None])
 
     def _decision(self, output: Output) -> Decision:
         mask, confidence = output.pixels

@@ -1,7 +1,7 @@
 """The encoders by name, behind one interface.
 
 Image encoders have `channels` and `strides` and give one map per stride. Audio encoders have
-`channels`, `tokens` and `input_shape` and give [F, channels] or [F, tokens, channels].
+`channels`, `tokens` and `front_end` and give [F, channels] or [F, tokens, channels].
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Protocol, cast
 
 from torch import Tensor, nn
 
+from stream_avs.audio.front_end import MN04, FrontEnd
 from stream_avs.models.backbones.espnetv2 import WIDTHS, EspNetV2Encoder
 from stream_avs.models.backbones.mn04 import EMBEDDING, Mn04
 from stream_avs.models.backbones.pvtv2 import PVTv2
@@ -34,10 +35,10 @@ class AudioEncoder(Protocol):
 
     channels: int
     tokens: int
-    input_shape: tuple[int, ...]
+    front_end: FrontEnd
 
     def __call__(self, log_mel: Tensor) -> Tensor:
-        """[F, *input_shape] -> [F, channels] (one token) or [F, tokens, channels]."""
+        """[F, *front_end.shape] -> [F, channels] (one token) or [F, tokens, channels]."""
 
 
 class EspNetV2Maps(nn.Module):
@@ -60,7 +61,7 @@ class Mn04Tokens(nn.Module):
 
     channels = EMBEDDING
     tokens = 7
-    input_shape = (1, 128, 200)  # 2 s
+    front_end = MN04
 
     def __init__(self) -> None:
         super().__init__()

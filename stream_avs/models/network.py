@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from stream_avs.audio.front_end import AudioInput, FrontEnd
 from stream_avs.models.encoders import (
     as_audio_encoder,
     as_image_encoder,
@@ -63,6 +65,7 @@ class Network(nn.Module):
 
     Args:
         config: every dimension and switch.
+        also_hears: what parts beside the audio encoder listen to, in the order of `sounds`.
     """
 
     never_trained: tuple[str, ...] = ()
@@ -70,7 +73,7 @@ class Network(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: NetworkConfig, also_hears: Sequence[FrontEnd] = ()) -> None:
         super().__init__()
         self.config = config
         self.image_encoder = build_image_encoder(config.image_encoder)
@@ -79,7 +82,8 @@ class Network(nn.Module):
         self.strides = tuple(image.strides)
         self.visual_channels = tuple(image.channels)
         self.audio_channels = audio.channels
-        self.audio_shape = tuple(audio.input_shape)
+        self.audio_input = AudioInput((audio.front_end, *also_hears))
+        self.audio_shape = self.audio_input.shape
         self.audio_tokens = audio.tokens
         for name, value in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(value).view(1, 3, 1, 1), persistent=False)
@@ -105,9 +109,20 @@ class Network(nn.Module):
             WeightsError: a file is missing, damaged or does not fit.
         """
 
+    def sounds(self, audio: Tensor) -> list[Tensor]:
+        """Take apart what is heard: [B, T, *audio_shape] -> [B * T, *shape] of each front end.
+
+        The first is the audio encoder's, the others are those of `also_hears`.
+        """
+        flat, shapes = audio.flatten(0, 1), [f.shape for f in self.audio_input.front_ends]
+        if len(shapes) == 1:
+            return [flat]
+        parts = flat.split([prod(shape) for shape in shapes], dim=1)
+        return [part.unflatten(1, shape) for part, shape in zip(parts, shapes, strict=True)]
+
     def listen(self, audio: Tensor) -> Tensor:
         """Audio encoder: [B, T, *audio_shape] -> tokens [B * T, M, C]; M is 1 with VGGish."""
-        tokens = as_audio_encoder(self.audio_encoder)(audio.flatten(0, 1))
+        tokens = as_audio_encoder(self.audio_encoder)(self.sounds(audio)[0])
         return tokens.unsqueeze(1) if tokens.dim() == 2 else tokens
 
     def forward(
@@ -123,7 +138,7 @@ class Network(nn.Module):
 
         Args:
             frames: float [B, T, 3, H, W], RGB in 0..1.
-            audio: [B, T, *audio_shape], log-mel of each frame's context.
+            audio: [B, T, *audio_shape], log-mel of each frame's context; see `AudioInput`.
             queries: that left the previous window, or None; ignored by networks that carry nothing.
             reset: bool [B], True ignores `queries`; None for none.
             every_layer: all supervised masks instead of the last alone.

@@ -10,16 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stream_avs.audio.mn_mel import SAMPLE_RATE_HZ as MN_RATE_HZ
-from stream_avs.audio.mn_mel import log_mel as mn_log_mel
+from stream_avs.audio.front_end import VGGISH, AudioInput, FrontEnd
 from stream_avs.datasets.augment import resize_clip
-from stream_avs.datasets.sample import LOG_MEL_SHAPE, ClipSample
+from stream_avs.datasets.sample import ClipSample
 from stream_avs.errors import DatasetError
 from stream_avs.models.loss import Targets
 from stream_avs.models.preprocess import IMAGENET_MEAN
-
-MN_CONTEXT_S = 2.0
-"""What mn04 hears for one frame: 200 hops of 10 ms."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,7 +24,7 @@ class Batch:
 
     Attributes:
         frames: uint8 [B, T, 3, S, S], RGB.
-        audio: float32 [B, T, *audio_shape], log-mel of each frame's context.
+        audio: float32 [B, T, ...], what the network hears of each frame; see `AudioInput`.
         masks: uint8 [B, T, S, S], class ids; 0 / 1 for a network of one class.
         labelled: bool [B, T], frames whose mask is known.
         valid: bool [B, T], frames that are no padding.
@@ -91,13 +87,13 @@ class Collate:
 
     Attributes:
         size_px: side of the network's input; pictures are resized to it, aspect ratio not kept.
-        audio_shape: what the audio encoder hears: VGGish's log-mel, or mn04's.
+        audio: what the network hears.
         binary: the network has one class: every id above 0 becomes 1.
         named: K of `Batch.present`; 0 when nobody asks which classes there are.
     """
 
     size_px: int
-    audio_shape: tuple[int, ...]
+    audio: AudioInput
     binary: bool
     named: int = 0
 
@@ -107,7 +103,7 @@ class Collate:
         frames = torch.from_numpy(np.stack([clip.frames for clip in clips]))
         return Batch(
             frames=frames.permute(0, 1, 4, 2, 3).contiguous(),
-            audio=torch.from_numpy(np.stack([hears(clip, self.audio_shape) for clip in clips])),
+            audio=torch.from_numpy(np.stack([hears(clip, self.audio) for clip in clips])),
             masks=(masks > 0).to(torch.uint8) if self.binary else masks,
             labelled=torch.from_numpy(np.stack([clip.mask_valid for clip in clips])),
             valid=torch.from_numpy(np.stack([clip.frame_valid for clip in clips])),
@@ -125,20 +121,24 @@ def _present(masks: Tensor, classes: int) -> Tensor:
     return holds
 
 
-def hears(clip: ClipSample, audio_shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The sound of each frame as an audio encoder wants it, float32 [T, *audio_shape].
+def hears(clip: ClipSample, audio: AudioInput) -> NDArray[np.float32]:
+    """What a network hears of each frame, float32 [T, *audio.shape].
 
     Raises:
         DatasetError: the clip was read without that kind of sound.
     """
-    if audio_shape == LOG_MEL_SHAPE:
+    return audio.pack([_log_mels(clip, front_end) for front_end in audio.front_ends])
+
+
+def _log_mels(clip: ClipSample, front_end: FrontEnd) -> NDArray[np.float32]:
+    """float32 [T, *shape]; VGGish's come with the clip, in the timing of its data set."""
+    if front_end == VGGISH:
         if clip.log_mel is None:
             raise DatasetError(f"clip {clip.name} has no log-mel", "Read the data set with log-mel")
         return clip.log_mel
-    if clip.waveform is None or clip.sample_rate_hz != MN_RATE_HZ:
+    rate_hz = front_end.sample_rate_hz
+    if clip.waveform is None or clip.sample_rate_hz != rate_hz:
         raise DatasetError(
-            f"clip {clip.name} has sound at {clip.sample_rate_hz} Hz", f"The network hears {MN_RATE_HZ} Hz"
+            f"clip {clip.name} has sound at {clip.sample_rate_hz} Hz", f"The network hears {rate_hz} Hz"
         )
-    steps = audio_shape[-1]
-    rows = [mn_log_mel(row)[:, :steps] for row in clip.audio_context(MN_CONTEXT_S)]
-    return np.stack(rows)[:, None]
+    return np.stack([front_end(row, rate_hz) for row in clip.audio_context(front_end.context_s)])

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from stream_avs.audio.mn_mel import SAMPLE_RATE_HZ as MN_RATE_HZ
+from stream_avs.audio.front_end import VGGISH, AudioInput
 from stream_avs.datasets.augment import AugmentConfig, augment
 from stream_avs.datasets.avsbench import LogMelFrom
 from stream_avs.datasets.avsbench_avss import AvssDataset
 from stream_avs.datasets.avsbench_ms3 import Ms3Dataset
 from stream_avs.datasets.avsbench_s4 import S4Dataset
-from stream_avs.datasets.sample import LOG_MEL_SHAPE, ClipDataset, ClipSample
-from stream_avs.datasets.scenes import LogMelTiming, ProceduralSource, SceneDataset
+from stream_avs.datasets.sample import ClipDataset, ClipSample
+from stream_avs.datasets.scenes import LogMelTiming, ProceduralSource, SceneConfig, SceneDataset
 from stream_avs.datasets.scenes.assets import AssetLibrary
 from stream_avs.datasets.scenes.source import SceneSource
 from stream_avs.errors import ConfigError, DatasetError
@@ -34,7 +34,7 @@ BINARY_LABELS = ("background", "sounding")
 
 
 def open_split(
-    config: DataConfig, split: str, network: NetworkConfig, audio_shape: tuple[int, ...], frames: int
+    config: DataConfig, split: str, network: NetworkConfig, audio: AudioInput, frames: int
 ) -> ClipDataset:
     """Open one split with the sound that the network hears.
 
@@ -42,19 +42,18 @@ def open_split(
         config: which data set.
         split: train, val or test.
         network: its input size and classes.
-        audio_shape: of the network's audio encoder.
+        audio: what the network hears.
         frames: of a composed clip; recorded ones have their own length.
 
     Raises:
         DatasetError: the folder or its table is wrong, or the split is empty.
         ConfigError: a setting of the scenes is out of range.
     """
-    log_mel = audio_shape == LOG_MEL_SHAPE
     clips: ClipDataset
     if config.kind is DatasetKind.SCENES:
-        clips = _scenes(config, split, network, log_mel, frames)
+        clips = _scenes(config, split, network, audio, frames)
     else:
-        root, waveform_hz = Path(config.root), 0 if log_mel else MN_RATE_HZ
+        root, log_mel, waveform_hz = Path(config.root), VGGISH in audio.front_ends, _waveform_hz(audio)
         if config.kind is DatasetKind.AVSS:
             source = LogMelFrom.WAV if log_mel else LogMelFrom.NONE
             clips = AvssDataset(root, split, log_mel=source, waveform_hz=waveform_hz)
@@ -237,22 +236,30 @@ class _Places:
 
 
 def _scenes(
-    config: DataConfig, split: str, network: NetworkConfig, log_mel: bool, frames: int
+    config: DataConfig, split: str, network: NetworkConfig, audio: AudioInput, frames: int
 ) -> SceneDataset:
     scenes = config.scenes
-    scene = replace(
-        scenes.scene,
-        frames=frames,
-        size_px=network.input_px,
-        log_mel=scenes.scene.log_mel if log_mel else LogMelTiming.NONE,
-        sample_rate_hz=scenes.scene.sample_rate_hz if log_mel else MN_RATE_HZ,
-    )
+    scene = replace(with_sound_for(audio, scenes.scene), frames=frames, size_px=network.input_px)
     if config.root:
         source: SceneSource = _library(Path(config.root), scenes.classes).source(split)
     else:
         source = ProceduralSource(shapes=scenes.shapes, colours=scenes.colours)
     lengths = {"train": scenes.train_clips, "val": scenes.val_clips, "test": scenes.test_clips}
     return SceneDataset(source, scene, seed=scenes.seed, split=split, length=lengths[split])
+
+
+def with_sound_for(audio: AudioInput, scene: SceneConfig) -> SceneConfig:
+    """The same scenes with the sound that a network hears."""
+    return replace(
+        scene,
+        log_mel=scene.log_mel if VGGISH in audio.front_ends else LogMelTiming.NONE,
+        sample_rate_hz=_waveform_hz(audio) or scene.sample_rate_hz,
+    )
+
+
+def _waveform_hz(audio: AudioInput) -> int:
+    """Rate of the waveform that log-mels are made of here; 0 where all come with the clips."""
+    return max((f.sample_rate_hz for f in audio.front_ends if f != VGGISH), default=0)
 
 
 @functools.lru_cache(maxsize=1)

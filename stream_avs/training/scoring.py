@@ -114,7 +114,7 @@ def score(
     """
     collate = Collate(
         size_px=protocol.size_px or network.config.input_px,
-        audio_shape=network.audio_shape,
+        audio=network.audio_input,
         binary=network.config.classes == 1 or len(clips.class_names) == 2,
     )
     tally = _Tally(len(clips.class_names), protocol, binary=collate.binary)

@@ -119,7 +119,7 @@ class Trainer:
     def open_split(self, split: str) -> ClipDataset:
         """Open one split of the run's data set."""
         config = self.config
-        return open_split(config.data, split, config.model, self.network.audio_shape, config.clip_frames)
+        return open_split(config.data, split, config.model, self.network.audio_input, config.clip_frames)
 
     def run(self, stop: StopRequest) -> Outcome:
         """Train until the last step or until `stop` is asked for; a training state is left either way."""
@@ -210,7 +210,7 @@ class Trainer:
         clips = TrainingClips(self.clips, change, config.seed)
         collate = Collate(
             size_px=config.model.input_px,
-            audio_shape=self.network.audio_shape,
+            audio=self.network.audio_input,
             binary=config.model.classes == 1,
             named=count_taught(config.model, self.clips),
         )

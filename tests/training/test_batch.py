@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from stream_avs.audio.front_end import MN04, VGGISH, AudioInput
 from stream_avs.audio.mn_mel import SILENCE
 from stream_avs.audio.mn_mel import log_mel as mn_log_mel
 from stream_avs.datasets.sample import ClipSample
@@ -27,7 +28,8 @@ from stream_avs.training.data import (
 )
 from stream_avs.training.sound import Sound, WithSound
 
-VGGISH, MN04 = (1, 96, 64), (1, 128, 200)
+HEARS_VGGISH, HEARS_MN04 = AudioInput((VGGISH,)), AudioInput((MN04,))
+HEARS_BOTH = AudioInput((VGGISH, MN04))
 
 
 def scenes(**settings: object) -> SceneDataset:
@@ -40,11 +42,11 @@ def clip() -> ClipSample:
 
 
 def test_clips_become_one_batch_at_network_size(clip: ClipSample) -> None:
-    batch = Collate(size_px=32, audio_shape=VGGISH, binary=False)([clip, clip])
+    batch = Collate(size_px=32, audio=HEARS_VGGISH, binary=False)([clip, clip])
     assert (batch.frames.shape, batch.frames.dtype) == ((2, 3, 3, 32, 32), torch.uint8)
     assert batch.audio.shape == (2, 3, 1, 96, 64)
     assert set(batch.masks.unique().tolist()) == set(np.unique(clip.masks).tolist()) != {0, 1}
-    binary = Collate(size_px=32, audio_shape=VGGISH, binary=True)([clip])
+    binary = Collate(size_px=32, audio=HEARS_VGGISH, binary=True)([clip])
     assert torch.equal(binary.masks[0] > 0, batch.masks[0] > 0)
     assert set(binary.masks.unique().tolist()) == {0, 1}
     assert batch.names == (clip.name, clip.name)
@@ -52,30 +54,45 @@ def test_clips_become_one_batch_at_network_size(clip: ClipSample) -> None:
 
 def test_padded_frames_are_zero_once_normalised(clip: ClipSample) -> None:
     padded = replace(clip, frame_valid=np.array([True, True, False]))
-    pictures = Collate(size_px=48, audio_shape=VGGISH, binary=True)([padded]).pictures()
+    pictures = Collate(size_px=48, audio=HEARS_VGGISH, binary=True)([padded]).pictures()
     assert torch.equal(pictures[0, 2, :, 5, 7], torch.tensor(IMAGENET_MEAN))
     assert torch.equal(pictures[0, 1], torch.from_numpy(clip.frames[1]).permute(2, 0, 1) / 255)
 
 
 def test_mn04_hears_the_two_seconds_before_each_frame() -> None:
     clip = scenes(sample_rate_hz=32_000, log_mel=LogMelTiming.NONE, audio_context_s=2.5)[0]
-    heard = hears(clip, MN04)
-    assert heard.shape == (3, *MN04)
+    heard = hears(clip, HEARS_MN04)
+    assert heard.shape == (3, 1, 128, 200)
     assert clip.waveform is not None
     end = round(clip.frame_times_s[1] * 32_000)
     assert np.array_equal(heard[1, 0], mn_log_mel(clip.waveform[end - 64_000 : end]))
 
 
+def test_two_front_ends_hear_the_same_clip_side_by_side() -> None:
+    clip = scenes(sample_rate_hz=32_000, audio_context_s=2.5)[0]
+    heard = hears(clip, HEARS_BOTH)
+    assert heard.shape == (3, *HEARS_BOTH.shape) == (3, 96 * 64 + 128 * 200)
+    assert clip.log_mel is not None
+    assert np.array_equal(heard[:, : 96 * 64].reshape(3, 1, 96, 64), clip.log_mel)
+    assert np.array_equal(heard[:, 96 * 64 :].reshape(3, 1, 128, 200), hears(clip, HEARS_MN04))
+    live = HEARS_BOTH(clip.audio_context(HEARS_BOTH.context_s)[1])  # as a stream makes it, frame by frame
+    np.testing.assert_allclose(live, heard[1], atol=1e-6)
+    network = preset("nano", input_px=64)
+    opened = open_split(DataConfig(), "val", network, HEARS_BOTH, 3)[0]
+    assert opened.sample_rate_hz == 32_000
+    assert hears(opened, HEARS_BOTH).shape == heard.shape
+
+
 def test_sound_of_the_wrong_kind_is_refused(clip: ClipSample) -> None:
     with pytest.raises(DatasetError, match="sound at 16000 Hz"):
-        hears(clip, MN04)
+        hears(clip, HEARS_MN04)
     with pytest.raises(DatasetError, match="no log-mel"):
-        hears(replace(clip, log_mel=None), VGGISH)
+        hears(replace(clip, log_mel=None), HEARS_VGGISH)
 
 
-@pytest.mark.parametrize("kind", [VGGISH, MN04])
-def test_silence_and_other_sound_leave_the_picture(kind: tuple[int, ...]) -> None:
-    mn = kind == MN04
+@pytest.mark.parametrize("kind", [HEARS_VGGISH, HEARS_MN04], ids=["vggish", "mn04"])
+def test_silence_and_other_sound_leave_the_picture(kind: AudioInput) -> None:
+    mn = kind == HEARS_MN04
     own = scenes(**({"sample_rate_hz": 32_000, "log_mel": LogMelTiming.NONE} if mn else {}))
     silent, other = WithSound(own, Sound.SILENCE)[1], WithSound(own, Sound.OTHER)[3]
     assert np.array_equal(silent.frames, own[1].frames)
@@ -108,7 +125,7 @@ def test_composed_clips_are_new_in_each_epoch_and_recorded_ones_are_not() -> Non
 
 def test_split_is_made_for_the_network_and_mistakes_are_named() -> None:
     network = preset("nano", input_px=64)
-    clips = open_split(DataConfig(limit=2), "val", network, MN04, 6)
+    clips = open_split(DataConfig(limit=2), "val", network, HEARS_MN04, 6)
     assert len(clips) == 2
     assert clips[0].frames.shape == (6, 64, 64, 3)
     assert (clips[0].sample_rate_hz, clips[0].log_mel) == (32_000, None)
@@ -117,4 +134,4 @@ def test_split_is_made_for_the_network_and_mistakes_are_named() -> None:
     with pytest.raises(ConfigError, match="clips have 6 frames, training unrolls 5"):
         check_frames(clips[0], network, 5)
     with pytest.raises(ConfigError, match="shapes"):
-        open_split(DataConfig(scenes=ScenesConfig(shapes=9)), "val", network, MN04, 5)
+        open_split(DataConfig(scenes=ScenesConfig(shapes=9)), "val", network, HEARS_MN04, 5)

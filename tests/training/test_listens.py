@@ -38,7 +38,7 @@ class Trained:
         """J of the best checkpoint on the test split, with this sound."""
         network = load_network(RunFolder(path=Path(self.config.out)).best).network
         data = replace(self.config.data, sound=sound)
-        clips = open_split(data, "test", self.config.model, network.audio_shape, self.config.clip_frames)
+        clips = open_split(data, "test", self.config.model, network.audio_input, self.config.clip_frames)
         return score(network, clips, Protocol(dataset="scenes", split="test", model="tiny", batch=8), ALONE).j
 
 

@@ -40,7 +40,7 @@ def j(trainer: Trainer, sound: Sound) -> float:
     """J on the test split, with this sound."""
     config = trainer.config
     clips = open_split(
-        replace(config.data, sound=sound), "test", config.model, trainer.network.audio_shape,
+        replace(config.data, sound=sound), "test", config.model, trainer.network.audio_input,
         config.clip_frames,
     )  # fmt: skip
     protocol = Protocol(dataset="scenes", split="test", model="tiny", batch=8)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny_runs import ALONE, NETWORK
 
+from stream_avs.audio.front_end import VGGISH, AudioInput
 from stream_avs.datasets.scenes import ProceduralSource, SceneConfig, SceneDataset
 from stream_avs.errors import StepError
 from stream_avs.models.ccformer.ccformer import CCFormer
@@ -30,7 +31,7 @@ def network(**changes: object) -> CCFormer:
 def batch_of(clips: range, frames: int = 2) -> Batch:
     """Clips of which the odd ones have a mask for their first frame alone, as in S4."""
     scenes = SceneDataset(ProceduralSource(), SceneConfig(frames=frames, size_px=32), length=99)
-    collate = Collate(size_px=32, audio_shape=(1, 96, 64), binary=True)
+    collate = Collate(size_px=32, audio=AudioInput((VGGISH,)), binary=True)
     batch = collate([scenes[k] for k in clips])
     labelled = batch.labelled.clone()
     labelled[[k % 2 == 1 for k in clips], 1:] = False

@@ -18,7 +18,7 @@ from stream_avs.evaluation.stream_metrics import FalseAlarms, false_alarms, swit
 from stream_avs.models.network import Network, sounding_probability
 from stream_avs.training.batch import Collate
 from stream_avs.training.config import DataConfig, ScenesConfig
-from stream_avs.training.data import open_split
+from stream_avs.training.data import open_split, with_sound_for
 from stream_avs.training.objective import segment
 
 _NO_EVENTS = {"p_silence": 0.0, "p_off_screen": 0.0, "p_switch": 0.0}
@@ -83,7 +83,7 @@ def score_network(network: Network, scale: Scale) -> tuple[dict[str, float], dic
 @torch.no_grad()
 def predict(network: Network, clips: list[ClipSample]) -> Predicted:
     """Run the network over clips of one length; longer ones than its window as a live stream would."""
-    collate = Collate(size_px=network.config.input_px, audio_shape=network.audio_shape, binary=False)
+    collate = Collate(size_px=network.config.input_px, audio=network.audio_input, binary=False)
     probabilities, truths = [], []
     for first in range(0, len(clips), _BATCH):
         batch = collate(clips[first : first + _BATCH])
@@ -96,7 +96,7 @@ def predict(network: Network, clips: list[ClipSample]) -> Predicted:
 
 def _clips(network: Network, scenes: ScenesConfig) -> list[ClipSample]:
     data, frames = DataConfig(scenes=scenes), scenes.scene.frames
-    clips = open_split(data, "test", network.config, network.audio_shape, frames)
+    clips = open_split(data, "test", network.config, network.audio_input, frames)
     return [clips[k] for k in range(len(clips))]
 
 
@@ -111,12 +111,13 @@ def _alarms(network: Network, scale: Scale, event: str) -> FalseAlarms:
 def _switches(network: Network, scale: Scale) -> _Switches:
     scenes = scale.scenes()
     source = ProceduralSource(shapes=scenes.shapes, colours=scenes.colours)
+    scene = with_sound_for(network.audio_input, scenes.scene)
     streams = [
-        SceneStream(source, scenes.scene, duration_s=scale.stream_s, segment_s=_SEGMENT_S, seed=seed)
+        SceneStream(source, scene, duration_s=scale.stream_s, segment_s=_SEGMENT_S, seed=seed)
         for seed in range(scale.streams)
     ]
     clips = [
-        compose(stream.plan, source, name=f"stream {k}", split="test", log_mel=scenes.scene.log_mel)
+        compose(stream.plan, source, name=f"stream {k}", split="test", log_mel=scene.log_mel)
         for k, stream in enumerate(streams)
     ]
     found = predict(network, clips)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, fields
 
+from stream_avs.audio.vggish_mel import SAMPLE_RATE_HZ as VGGISH_RATE_HZ
 from stream_avs.config import require
 
 
@@ -33,7 +34,7 @@ class SceneConfig:
     sample_rate_hz: int = 16_000
     """Rate of the waveform."""
     log_mel: LogMelTiming = LogMelTiming.TRAILING
-    """VGGish examples that come with the clip; they need 16 kHz."""
+    """VGGish examples that come with the clip; they need 16 kHz or a multiple."""
 
     objects_min: int = 2
     """Fewest objects placed in a clip."""
@@ -88,8 +89,8 @@ class SceneConfig:
         check("audio_context_s", 0 < self.audio_context_s <= 60, "(0, 60] s")
         check("tail_s", 0 <= self.tail_s <= 60, "0..60 s")
         check("sample_rate_hz", 8000 <= self.sample_rate_hz <= 96_000, "8000..96000 Hz")
-        needs_16k = self.log_mel is not LogMelTiming.NONE
-        check("sample_rate_hz", not needs_16k or self.sample_rate_hz == 16_000, "16000 Hz with log_mel")
+        fits = self.log_mel is LogMelTiming.NONE or self.sample_rate_hz % VGGISH_RATE_HZ == 0
+        check("sample_rate_hz", fits, f"{VGGISH_RATE_HZ} Hz or a multiple with log_mel")
         check("objects_min", 1 <= self.objects_min <= 16, "1..16")
         check("objects_max", self.objects_min <= self.objects_max <= 16, "objects_min..16")
         check("object_side_min", 0.05 <= self.object_side_min <= 1, "0.05..1")

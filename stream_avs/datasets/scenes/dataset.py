@@ -92,9 +92,9 @@ def compose(
     waveform = render_audio(plan, source)
     examples = None
     if log_mel is LogMelTiming.TRAILING:
-        examples = trailing_examples(waveform, times)
+        examples = trailing_examples(waveform, times, plan.sample_rate_hz)
     elif log_mel is LogMelTiming.GRID:
-        examples = grid_examples(waveform)[:T]
+        examples = grid_examples(waveform, plan.sample_rate_hz)[:T]
         require(len(examples) == T, "scenes.frame_spacing_s", f"{plan.duration_s:.2f} s of sound",
                 f"at least {0.96 * T + 0.015:.2f} s for {T} examples on the grid")  # fmt: skip
     first = next((e.class_id for e in plan.events if e.source is not None), 0)

@@ -9,6 +9,8 @@ import itertools
 
 from torch import Tensor, nn
 
+from stream_avs.audio.front_end import VGGISH
+
 
 def _conv(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
@@ -47,7 +49,7 @@ class TinyAudioEncoder(nn.Module):
 
     channels = 64
     tokens = 4
-    input_shape = (1, 96, 64)
+    front_end = VGGISH
 
     def __init__(self) -> None:
         super().__init__()

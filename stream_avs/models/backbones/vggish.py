@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from stream_avs.audio.front_end import VGGISH
+
 
 class VGGish(nn.Module):
     """Six convolutions and three fully connected layers, ReLU after each, the last included."""
 
     channels = 128
     tokens = 1
-    input_shape = (1, 96, 64)
+    front_end = VGGISH
 
     def __init__(self) -> None:
         super().__init__()

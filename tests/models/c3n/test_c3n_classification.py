@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from stream_avs.audio.front_end import VGGISH, AudioInput
 from stream_avs.datasets.scenes import ProceduralSource, SceneDataset
 from stream_avs.errors import ConfigError
 from stream_avs.models.c3n.classification import classification_loss
@@ -17,6 +18,7 @@ from stream_avs.training.config import recipe
 from stream_avs.training.data import count_taught, open_split
 
 torch.set_num_threads(1)
+HEARS = AudioInput((VGGISH,))
 
 
 def test_is_the_cross_entropy_with_the_classes_that_sound() -> None:
@@ -45,7 +47,7 @@ def test_frames_without_a_class_or_a_label_do_not_count() -> None:
 def test_a_batch_tells_the_classes_of_its_masks(binary: bool) -> None:
     config = recipe("scenes-tiny", kind="c3n").data.scenes.scene
     clips = SceneDataset(ProceduralSource(3, 2), config, length=3)
-    batch = Collate(size_px=64, audio_shape=(1, 96, 64), binary=binary, named=6)([clips[k] for k in range(3)])
+    batch = Collate(size_px=64, audio=HEARS, binary=binary, named=6)([clips[k] for k in range(3)])
     for k in range(3):
         for t, mask in enumerate(clips[k].masks):
             there = {int(c) for c in np.unique(mask)} - {0}
@@ -54,7 +56,7 @@ def test_a_batch_tells_the_classes_of_its_masks(binary: bool) -> None:
 
 def test_wants_the_data_sets_own_classes() -> None:
     config = recipe("scenes-tiny", kind="c3n")
-    clips = open_split(config.data, "val", config.model, (1, 96, 64), 3)
+    clips = open_split(config.data, "val", config.model, HEARS, 3)
     assert count_taught(config.model, clips) == 6
     with pytest.raises(ConfigError, match=r"airplane.*red disc"):
         count_taught(PRESETS["nano"], clips)
