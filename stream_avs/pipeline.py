@@ -165,6 +165,15 @@ class Pipeline:
         """Clear the carried state before the next window."""
         self._session.reset(reason)
 
+    def set_threshold(self, threshold: float | None) -> float:
+        """Decide at another threshold from the next window on; see `Session.set_threshold`."""
+        return self._session.set_threshold(threshold)
+
+    @property
+    def threshold(self) -> float | None:
+        """Score above which a pixel sounds; None if the network has no threshold."""
+        return self._session.threshold
+
     @property
     def captured(self) -> int:
         """Frames taken from the source so far."""

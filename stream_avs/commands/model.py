@@ -99,7 +99,7 @@ def _list(costs: dict[str, Cost]) -> list[str]:
         config, cost = architecture.presets[preset], costs.get(name) or count(name)
         lines.append(
             f"  {name:<{width}}  {cost.parameters / 1e6:>8.2f}  {cost.live_macs / 1e9:>6.2f}  "
-            f"{config.input_px:>3}  {architecture.title} on {config.image_encoder} and {config.audio_encoder}"
+            f"{config.input_px:>3}  {architecture.title} on {' + '.join(config.stands_on)}"
         )
     return [*lines, "", "params: without VGGish (72.1 M, frozen). GMAC: one new mask of a live stream."]
 
@@ -120,7 +120,7 @@ def _table(name: str, config: NetworkConfig, counted: Budget, of_paper: bool) ->
     architecture = architecture_of(config)
     mode = f", {config.mode} mode" if isinstance(config, CCFormerConfig) else ""
     lines = [
-        f"{name}: {architecture.title} on {config.image_encoder} + {config.audio_encoder}, "
+        f"{name}: {architecture.title} on {' + '.join(config.stands_on)}, "
         f"{config.input_px} x {config.input_px} px{mode}, "
         f"{config.classes} class{'es' * (config.classes > 1)}",
         "",

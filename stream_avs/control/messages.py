@@ -19,6 +19,7 @@ MAX_TEXT = 256
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[\w .:/-]+$")]
 """Copied into results, logs and recordings: no control characters."""
+Score = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
 
 class _Request(msgspec.Struct, tag_field="command", tag=str.lower, forbid_unknown_fields=True, frozen=True):
@@ -35,6 +36,15 @@ class Reset(_Request, frozen=True):
     reason: Reason = "request"
 
 
+class Threshold(_Request, frozen=True):
+    """Decide at another threshold from the next window on, carried state kept; None: the preset's own.
+
+    The number is that of `--model.threshold`; with nano, the one of pixels, its hysteresis moved along.
+    """
+
+    value: Score | None = None
+
+
 class Pause(_Request, frozen=True):
     """Let nothing that camera and microphone give go further, until `Resume`."""
 
@@ -47,8 +57,10 @@ class Stop(_Request, frozen=True):
     """End the session as SIGTERM does."""
 
 
-Request = Status | Reset | Pause | Resume | Stop
-COMMANDS: dict[str, type[Request]] = {c.__name__.lower(): c for c in (Status, Reset, Pause, Resume, Stop)}
+Request = Status | Reset | Threshold | Pause | Resume | Stop
+COMMANDS: dict[str, type[Request]] = {
+    c.__name__.lower(): c for c in (Status, Reset, Threshold, Pause, Resume, Stop)
+}
 
 
 class _Reply(msgspec.Struct, tag_field="reply", tag=str.lower, forbid_unknown_fields=True, frozen=True):
@@ -67,7 +79,11 @@ class Refused(_Reply, frozen=True):
 
 
 class State(_Reply, frozen=True):
-    """How the session is; ages are those of the last few seconds, None before the first mask."""
+    """How the session is.
+
+    Ages are those of the last few seconds, None before the first mask; the threshold is None where the
+    network has none.
+    """
 
     stream: Text
     source: Text
@@ -81,11 +97,20 @@ class State(_Reply, frozen=True):
     state: Text
     rung: Text
     counts: Annotated[dict[Text, int], msgspec.Meta(max_length=256)]
+    threshold: float | None = None
 
 
 Reply = Done | Refused | State
 
 M = TypeVar("M")
+
+
+def words_of(request: Request) -> str:
+    """A request in a few words, for logs and people, e.g. "threshold 0.55"."""
+    name = type(request).__name__.lower()
+    if isinstance(request, Threshold):
+        return f"{name} {'default' if request.value is None else f'{request.value:g}'}"
+    return name
 
 
 def encode(message: Request | Reply) -> bytes:

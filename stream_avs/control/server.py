@@ -25,9 +25,10 @@ from stream_avs.control.messages import (
     Status,
     decode_request,
     encode,
+    words_of,
 )
 from stream_avs.control.settings import ControlConfig
-from stream_avs.errors import ConfigError, PublishError, StreamAvsError, WireError
+from stream_avs.errors import ConfigError, PublishError, StreamAvsError
 from stream_avs.ledger import Ledger
 from stream_avs.publish import curve
 from stream_avs.publish.address import check_bind
@@ -142,15 +143,12 @@ class ControlServer:
             return self._refuse(f"a command of {name}: too many", "Wait a second")
         try:
             request = decode_request(frame.bytes)
-            if not isinstance(request, Status):
-                self._ledger.record(
-                    Event.COMMAND, monotonic_ns(), f"{type(request).__name__.lower()} by {name}"
-                )
-            return self._target.carry_out(request)
-        except WireError as error:
-            return self._refuse(f"a command of {name}: {error.what}", error.next_step)
+            reply = self._target.carry_out(request)
         except StreamAvsError as error:
-            return Refused(what=error.what[:256], next_step=error.next_step[:256])
+            return self._refuse(f"a command of {name}: {error.what}", error.next_step)
+        if not isinstance(request, Status):
+            self._ledger.record(Event.COMMAND, monotonic_ns(), f"{words_of(request)} by {name}")
+        return reply
 
     def _refuse(self, what: str, next_step: str = "") -> Refused:
         self._note(what)

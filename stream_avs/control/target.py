@@ -17,6 +17,7 @@ from stream_avs.control.messages import (
     Resume,
     State,
     Status,
+    Threshold,
 )
 from stream_avs.engine.statistics import Snapshot
 
@@ -26,6 +27,13 @@ class Session(Protocol):
 
     def reset(self, reason: str = ...) -> None:
         """Clear carried state before the next window."""
+
+    def set_threshold(self, threshold: float | None) -> float:
+        """Decide at another threshold from the next window on; None for the preset's own."""
+
+    @property
+    def threshold(self) -> float | None:
+        """The threshold in use; None if the network has none."""
 
     def snapshot(self) -> Snapshot:
         """Figures of now."""
@@ -52,12 +60,18 @@ class SessionControl:
         self._source = source
 
     def carry_out(self, request: Request) -> Reply:
-        """Do what is asked, and answer."""
+        """Do what is asked, and answer.
+
+        Raises:
+            ConfigError: the session's network has no threshold.
+        """
         match request:
             case Status():
                 return self._state()
             case Reset(reason=reason):
                 self._session.reset(reason)
+            case Threshold(value=value):
+                self._session.set_threshold(value)
             case Pause():
                 self._gate.pause()
             case Resume():
@@ -81,6 +95,7 @@ class SessionControl:
             state=snapshot.state.value if snapshot.state is not None else "",
             rung=snapshot.rung,
             counts={event.value: n for event, n in snapshot.counts.items()},
+            threshold=self._session.threshold,
         )
 
 

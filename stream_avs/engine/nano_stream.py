@@ -110,7 +110,7 @@ def _steps(stream: NanoStream) -> dict[str, Step]:
             module=stream.mind,
             example=thinking(),
             name="mind of nano",
-            decide=lambda results: (results[0] > stream.thresholds.pixel) * results[1],
+            decide=lambda results: (results[0] > stream.threshold) * results[1],
         ),
     }
 

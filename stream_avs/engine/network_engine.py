@@ -39,7 +39,6 @@ class NetworkEngine(Generic[N, E]):
         backend, precision, threads: see `prepare`.
         batch_sizes: compiled backends get one program for each; PyTorch takes any size anyway.
         rows: streams there is room for; more are made room for when they come.
-        threshold: a pixel sounds above this probability.
         device: where to run.
     """
 
@@ -56,12 +55,10 @@ class NetworkEngine(Generic[N, E]):
         threads: int = 2,
         batch_sizes: Sequence[int] = (1,),
         rows: int = 1,
-        threshold: float = 0.5,
         device: str = "cpu",
     ) -> None:
         self.network: N = network.to(device).eval().requires_grad_(False)
         self.input_px = input_px
-        self.threshold = threshold
         self.device = torch.device(device)
         self.frames = network.config.live_frames
         self.steps_run = 0
@@ -143,7 +140,7 @@ class NetworkEngine(Generic[N, E]):
                 encoded = self._encode([(request.row, request.newest) for request in some], size)
                 mask, sounding = self._fuse(some, size, encoded)
                 self.steps_run += 1
-                outputs += self._decide(mask, sounding, len(some))
+                outputs += self._decide(mask, sounding, [request.threshold for request in some])
         return outputs
 
     def _inputs(self, frames: Sequence[tuple[int, FrameInput]], size: int) -> tuple[Tensor, Tensor]:
@@ -153,8 +150,9 @@ class NetworkEngine(Generic[N, E]):
         log_mels = torch.cat([frame.log_mel for _, frame in filled]).to(self.device, non_blocking=True)
         return images.float().div_(255.0).contiguous(), log_mels
 
-    def _decide(self, mask: Tensor, sounding: Tensor, count: int) -> list[Output]:
-        pixels = decide(mask[:count], self.threshold).cpu().numpy()
+    def _decide(self, mask: Tensor, sounding: Tensor, thresholds: list[float]) -> list[Output]:
+        count = len(thresholds)
+        pixels = decide(mask[:count], torch.tensor(thresholds, device=mask.device)).cpu().numpy()
         # Thresholding hides what is not a number in a mask: the score, which is looked at, takes it over.
         poison = mask[:count].float().flatten(1).sum(1) * 0
         scores = (sounding[:count].float() + poison).sigmoid().tolist()
@@ -166,12 +164,12 @@ class NetworkEngine(Generic[N, E]):
         return self._programs[size][half]
 
 
-def decide(logits: Tensor, threshold: float) -> Tensor:
+def decide(logits: Tensor, thresholds: Tensor) -> Tensor:
     """Class ids and confidence, on the device the logits are on.
 
     Args:
         logits: [B, classes, H, W]; one class: sigmoid; several: softmax, class 0 is background.
-        threshold: the winning class must be more probable than this.
+        thresholds: float32 [B]; the winning class must be more probable than this.
 
     Returns:
         uint8 [B, 2, H, W]: class id, and probability times 255; both 0 where nothing sounds.
@@ -182,7 +180,7 @@ def decide(logits: Tensor, threshold: float) -> Tensor:
     else:
         best, index = logits.float().softmax(1).max(1)
         winner = index.to(torch.uint8)
-    sounds = (best > threshold) & (winner > 0)
+    sounds = (best > thresholds[:, None, None]) & (winner > 0)
     confidence = (best * 255.0).round().clamp_(0, 255).to(torch.uint8)
     return torch.stack([winner, confidence], dim=1) * sounds[:, None]
 

@@ -6,6 +6,7 @@ the network goes through it together.
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from stream_avs.engine.ccformer_engine import CCFormerEngine
 from stream_avs.engine.combiner import Combiner
 from stream_avs.engine.frame_slots import FrameSlots
 from stream_avs.engine.network_engine import NetworkEngine
-from stream_avs.engine.requests import FrameInput, Output, Request
+from stream_avs.engine.requests import THRESHOLD, FrameInput, Output, Request
 from stream_avs.engine.stream_plan import StreamRow, plan
 from stream_avs.engine.window_engine import WindowEngine
 from stream_avs.errors import ConfigError
@@ -57,6 +58,7 @@ class NetworkStream:
         engine: the network; belongs to this object from here on.
         labels: name of every class id; index 0 is the background.
         model_id: see `StreamModel.id`.
+        threshold: a pixel sounds above this probability, 0..1.
         max_streams: most streams at a time.
         batch: most streams in one step.
     """
@@ -67,12 +69,15 @@ class NetworkStream:
         labels: Sequence[str],
         model_id: str,
         *,
+        threshold: float = THRESHOLD,
         max_streams: int = MAX_STREAMS,
         batch: int = 16,
     ) -> None:
         self.id = model_id
         self.labels = dict(enumerate(labels))
         del self.labels[0]
+        self.threshold = threshold
+        self.own_threshold = THRESHOLD
         self.engine = engine
         self.frames = engine.frames
         self.input_px = engine.input_px
@@ -94,6 +99,12 @@ class NetworkStream:
         """Streams that have a place now."""
         return self.engine.rows - len(self._free)
 
+    def with_threshold(self, threshold: float) -> NetworkStream:
+        """See `Thresholded`."""
+        other = copy.copy(self)  # with the same engine, and the same places in it
+        other.threshold = threshold
+        return other
+
     def initial_state(self) -> StreamState:
         return StreamState()
 
@@ -112,7 +123,7 @@ class NetworkStream:
         with stages.measure("prepare"):
             request = plan(window, row, self.frames, self.engine.causal, self._prepare, self._grow)
         with stages.measure("network"):
-            return self._combiner.call(request)
+            return self._combiner.call(replace(request, threshold=self.threshold))
 
     def _newest_of(self, window: Window) -> Window:
         """The frames the network looks at, of a window that may hold more."""
@@ -202,10 +213,10 @@ def stream_of(
         precision=config.precision,
         threads=config.threads,
         batch_sizes=batch_sizes,
-        threshold=config.threshold if config.threshold >= 0 else 0.5,
         device=device or ("cuda" if gpu or automatic else "cpu"),
     )
-    return NetworkStream(engine, labels, model_id)
+    threshold = config.threshold if config.threshold >= 0 else THRESHOLD
+    return NetworkStream(engine, labels, model_id, threshold=threshold)
 
 
 def load(config: ModelConfig) -> NetworkStream:

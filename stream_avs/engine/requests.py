@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
+THRESHOLD = 0.5
+"""A pixel sounds above this probability, where nobody asks for another."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FrameInput:
     """One frame to encode.
@@ -36,6 +40,7 @@ class Request:
             each frame of the window, repeats included.
         carried: where the inter-frame queries that are carried here were left; None starts afresh.
         leaves: where to leave those for later.
+        threshold: a pixel sounds above this probability.
     """
 
     row: int
@@ -44,6 +49,7 @@ class Request:
     looks_at: tuple[int, ...]
     carried: int | None
     leaves: int
+    threshold: float = THRESHOLD
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

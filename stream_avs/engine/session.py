@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_avs.clock import MonotonicClock, monotonic_ns, unix_offset_ns
+from stream_avs.engine.live_threshold import LiveThreshold
 from stream_avs.engine.poison import check_numbers, is_device_lost
 from stream_avs.errors import PoisonedError, StepError
 from stream_avs.ledger import Ledger
@@ -40,6 +41,7 @@ class Session:
         timeshift_cam_mic_ns: the calibrated shift that the join applies, copied to every result.
         unix_offset: returns unix time minus monotonic time, ns.
         gap_ns: state of a frame older than this says nothing about the present one; 0 for no limit.
+        threshold: shared with the sessions that follow this one.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Session:
         timeshift_cam_mic_ns: int = 0,
         unix_offset: Callable[[], int] = unix_offset_ns,
         gap_ns: int = 0,
+        threshold: LiveThreshold | None = None,
     ) -> None:
         self._model = model
         self._stream = stream
@@ -60,6 +63,7 @@ class Session:
         self._timeshift_cam_mic_ns = timeshift_cam_mic_ns
         self._unix_offset = unix_offset
         self._gap_ns = gap_ns
+        self._threshold = threshold or LiveThreshold()
         self._state: Any = model.initial_state()
         self._requested = "start"  # reason of a reset not carried out yet
         self._announce = ""  # reason of a reset no result has told yet
@@ -85,6 +89,7 @@ class Session:
             timeshift_cam_mic_ns=self._timeshift_cam_mic_ns,
             unix_offset=self._unix_offset,
             gap_ns=self._gap_ns,
+            threshold=self._threshold,
         )
         heir._requested = reason
         heir._counts = self._counts.copy()
@@ -99,6 +104,18 @@ class Session:
     def reset(self, reason: str = "request") -> None:
         """Clear carried state before the next window. May be called from any thread."""
         self._requested = reason
+
+    @property
+    def threshold(self) -> float | None:
+        """Score above which a pixel sounds; None if the model has no threshold."""
+        return self._threshold.of(self._model)
+
+    def set_threshold(self, threshold: float | None) -> float:
+        """Decide at another threshold from the next window on; carried state stays as it is.
+
+        May be called from any thread, and counts for successors too. See `LiveThreshold.set`.
+        """
+        return self._threshold.set(self._model, threshold)
 
     def use(self, model: AnyModel, reason: str) -> None:
         """Go on with another model of the same labels, from cleared state; by the stepping thread."""
@@ -186,7 +203,7 @@ class Session:
 
     def _decide(self, window: Window, stages: Stages) -> Decision:
         try:
-            decision, self._state = self._model.step(window, self._state, stages)
+            decision, self._state = self._threshold.on(self._model).step(window, self._state, stages)
             check_numbers(decision)
             check_decision(decision, self._model)
         except Exception as error:

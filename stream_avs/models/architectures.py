@@ -162,6 +162,10 @@ ARCHITECTURES: dict[str, Architecture] = {
             loss=LossConfig(dice=1.0, cross_entropy=1.0, contrast=0.0, classify=1.0),
             semantic_loss=LossConfig(dice=0.0, cross_entropy=1.0, contrast=0.0, classify=1.0),
             own_terms=frozenset({"classify"}),
+            published={
+                "pvt2": "VGGish with a classifier of AudioSet's 527 labels, 128 -> 3 x 1024 -> 527; "
+                "here mn04, the tagger that comes with the package, takes its place"
+            },
         ),
     )
 }

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,3 +129,25 @@ class StreamModel(Protocol[State]):
 
 
 AnyModel = StreamModel[Any]
+
+
+@runtime_checkable
+class Thresholded(Protocol):
+    """A `StreamModel` whose masks can be decided at another threshold while it runs.
+
+    Attributes:
+        threshold: score above which a pixel sounds, 0..1, as `--model.threshold` sets it.
+        own_threshold: the preset's own, used where nobody sets one.
+    """
+
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def own_threshold(self) -> float: ...
+
+    def with_threshold(self, threshold: float) -> AnyModel:
+        """The same network at another threshold, in microseconds.
+
+        Weights, compiled parts and places of streams are shared with this one, and a state of either is
+        good for both.
+        """

@@ -73,6 +73,11 @@ class NetworkConfig:
         return ()
 
     @property
+    def stands_on(self) -> tuple[str, ...]:
+        """The pretrained networks inside, for people."""
+        return str(self.image_encoder), str(self.audio_encoder)
+
+    @property
     def live_frames(self) -> int:
         """Frames a live step looks at for one mask, the newest included."""
         return self.frames

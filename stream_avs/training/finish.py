@@ -25,7 +25,7 @@ def finish(trainer: Trainer, *, leads: bool) -> tuple[Scored, ...]:
     """
     config, folder = trainer.config, trainer.folder
     trainer.load_best()
-    model = f"{config.model.image_encoder} + {config.model.audio_encoder}, step {trainer.progress.best_step}"
+    model = f"{' + '.join(config.model.stands_on)}, step {trainer.progress.best_step}"
     scored = [trainer.score(trainer.val, "val", model)]
     if config.test:
         scored.append(trainer.score(trainer.open_split("test"), "test", model))
@@ -48,8 +48,7 @@ def finish(trainer: Trainer, *, leads: bool) -> tuple[Scored, ...]:
 def _settings(trainer: Trainer) -> dict[str, str]:
     config, progress = trainer.config, trainer.progress
     return {
-        "network": f"{architecture(config.architecture).title}: "
-        f"{config.model.image_encoder} + {config.model.audio_encoder}",
+        "network": f"{architecture(config.architecture).title}: " + " + ".join(config.model.stands_on),
         "input": f"{config.model.frames} frames of {config.model.input_px} x {config.model.input_px} px",
         "training": f"{len(trainer.clips)} clips, {config.epochs} epochs, {_optimiser(config)}",
         "steps": f"{progress.step}; best on val after {progress.best_step}",

@@ -39,10 +39,10 @@ def small_network(**changes: Any) -> CCFormer:
     return network_of("tiny", **{**SMALL, **changes})
 
 
-def stream_of(network: Network, px: int = PX, **options: Any) -> NetworkStream:
+def stream_of(network: Network, px: int = PX, *, threshold: float = 0.5, **options: Any) -> NetworkStream:
     """A stream model in eager float32."""
     engine = engine_of(network, px, **options)
-    return NetworkStream(engine, ["background", "sounding"], "test-00000000")
+    return NetworkStream(engine, ["background", "sounding"], "test-00000000", threshold=threshold)
 
 
 class Film:

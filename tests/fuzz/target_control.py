@@ -15,6 +15,7 @@ from stream_avs.control.messages import (
     Reset,
     State,
     Status,
+    Threshold,
     decode_reply,
     decode_request,
     encode,
@@ -28,7 +29,7 @@ SAMPLES: dict[str, object] = {
 
 
 def _requests() -> list[bytes]:
-    return [encode(Status()), encode(Reset(reason="scene changed"))]
+    return [encode(Status()), encode(Reset(reason="scene changed")), encode(Threshold(value=0.55))]
 
 
 def _replies() -> list[bytes]:

@@ -6,7 +6,13 @@ import enum
 from dataclasses import dataclass
 
 from stream_avs.config import require
-from stream_avs.models.c3n.labels import SCENE_LABELS, VOC_LABELS, audioset_labels, imagenet_labels
+from stream_avs.models.c3n.labels import (
+    SCENE_LABELS,
+    VOC_LABELS,
+    audioset_labels,
+    imagenet_labels,
+    resembles_audioset,
+)
 from stream_avs.models.network_config import AudioEncoderName, ImageEncoderName, NetworkConfig
 
 _TAGGED_IMAGES = tuple(name for name in ImageEncoderName if name.startswith("pvt_v2_"))
@@ -21,13 +27,23 @@ class Guidance(enum.StrEnum):
     LAST = "last"  # the last map alone, from its classifier; equals GRADIENT there
 
 
+class Tagger(enum.StrEnum):
+    """What tells the labels heard."""
+
+    OWN = "own"  # a classifier on the audio encoder: the published one of mn04, or one that learns
+    MN04 = "mn04"  # a second network with a log-mel of its own, AudioSet's labels, never trained
+
+
 @dataclass(frozen=True, kw_only=True)
 class C3NConfig(NetworkConfig):
     """One C3N. The defaults are the paper's where it is explicit."""
 
     labels: tuple[str, ...] = ()
-    """Classes that the two classifiers learn beside the masks, in the order of the data set's ids; none for
-    the published classifiers of ImageNet's 1000 classes seen and AudioSet's 527 heard."""
+    """Classes that the classifiers learn beside the masks, in the order of the data set's ids; with a tagger
+    only the visual one learns. None for the published classifiers of ImageNet's 1000 and AudioSet's 527."""
+    tagger: Tagger = Tagger.OWN
+    """What tells the labels heard. The paper's VGGish comes with a pretrained classifier of AudioSet's 527
+    labels; `mn04` does its work. `own` for an audio encoder that is a tagger itself, or learns to be."""
     similarity: str = ""
     """File of one's own similarity of labels seen and heard, float [seen, heard], written by numpy.save;
     read when training starts and kept in the checkpoint. Empty for the one from label text."""
@@ -53,17 +69,34 @@ class C3NConfig(NetworkConfig):
         if not self.labels:
             require(
                 self.image_encoder in _TAGGED_IMAGES,
-                "model.image_encoder", self.image_encoder, "a PVTv2, or model.labels to learn",
+                "model.image_encoder", str(self.image_encoder), "a PVTv2, or model.labels to learn",
             )  # fmt: skip
             require(
-                self.audio_encoder is AudioEncoderName.MN04,
-                "model.audio_encoder", self.audio_encoder, "mn04, or model.labels to learn",
+                self.tagger is Tagger.MN04 or self.audio_encoder is AudioEncoderName.MN04,
+                "model.audio_encoder", str(self.audio_encoder),
+                "mn04, model.tagger mn04, or model.labels to learn",
             )  # fmt: skip
             require(
                 self.guidance is not Guidance.LINEAR,
-                "model.guidance", self.guidance,
+                "model.guidance", str(self.guidance),
                 "last or gradient, as only the last map has a published classifier",
             )  # fmt: skip
+        if self.tagger is Tagger.MN04:
+            self._check_tagger()
+
+    def _check_tagger(self) -> None:
+        require(
+            self.audio_encoder is not AudioEncoderName.MN04,
+            "model.tagger", str(self.tagger),
+            "own with model.audio_encoder mn04, which is that tagger already",
+        )  # fmt: skip
+        given = not self.labels or bool(self.similarity)
+        require(
+            given or any(resembles_audioset(label) for label in self.labels),
+            "model.labels", self.labels,
+            "a label that resembles one of AudioSet's, as the tagger knows no others; or model.similarity, "
+            f"a matrix [{len(self.labels)}, {len(audioset_labels())}]; or model.tagger own",
+        )  # fmt: skip
 
     @property
     def seen(self) -> tuple[str, ...]:
@@ -73,16 +106,27 @@ class C3NConfig(NetworkConfig):
     @property
     def heard(self) -> tuple[str, ...]:
         """Labels of the audio classifier."""
-        return self.labels or audioset_labels()
+        return self.labels if self.learns_to_hear else audioset_labels()
+
+    @property
+    def learns_to_hear(self) -> bool:
+        """Whether the audio classifier learns `labels`, as the visual one does."""
+        return bool(self.labels) and self.tagger is Tagger.OWN
 
     @property
     def taught_labels(self) -> tuple[str, ...]:
         """Classes that must be the data set's."""
         return self.labels
 
+    @property
+    def stands_on(self) -> tuple[str, ...]:
+        """See `NetworkConfig.stands_on`."""
+        tagger = (f"tagger {self.tagger}",) if self.tagger is not Tagger.OWN else ()
+        return (*super().stands_on, *tagger)
+
 
 PRESETS: dict[str, C3NConfig] = {
-    "pvt2": C3NConfig(audio_encoder=AudioEncoderName.MN04),
+    "pvt2": C3NConfig(audio_encoder=AudioEncoderName.VGGISH, tagger=Tagger.MN04),
     "nano": C3NConfig(
         image_encoder=ImageEncoderName.ESPNETV2,
         audio_encoder=AudioEncoderName.MN04,

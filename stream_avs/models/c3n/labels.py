@@ -43,6 +43,11 @@ def audioset_labels() -> tuple[str, ...]:
     return tuple(row["display_name"] for row in csv.DictReader(text.splitlines()))
 
 
+def resembles_audioset(label: str) -> bool:
+    """Whether the similarity of a label with any of AudioSet's is above 0."""
+    return not _audioset_words().isdisjoint(bag(label))
+
+
 @functools.cache
 def imagenet_labels() -> tuple[str, ...]:
     """What kind of thing each of ImageNet's 1000 classes is, where that kind makes a sound; else ""."""
@@ -115,6 +120,11 @@ def bag(label: str) -> dict[str, float]:
             words[step] = max(weight, words.get(step, 0.0))
             weight, step = weight * STEP, hypernyms().get(step, "")
     return words
+
+
+@functools.cache
+def _audioset_words() -> frozenset[str]:
+    return frozenset(word for label in audioset_labels() for word in bag(label))
 
 
 @functools.cache

@@ -9,19 +9,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from stream_avs.audio.front_end import MN04
 from stream_avs.errors import ConfigError
+from stream_avs.models.backbones.mn04 import Mn04
 from stream_avs.models.c3n.aspp import Aspp
-from stream_avs.models.c3n.config import C3NConfig, Guidance
+from stream_avs.models.c3n.config import C3NConfig, Guidance, Tagger
 from stream_avs.models.c3n.consensus import Consensus, infer_consensus
 from stream_avs.models.c3n.guidance import attend, channel_weights_by_gradient, channel_weights_by_row
 from stream_avs.models.c3n.labels import similarity
-from stream_avs.models.c3n.published import load_classifiers, load_similarity
+from stream_avs.models.c3n.published import load_classifiers, load_similarity, load_tagger
 from stream_avs.models.network import FrameFeatures, NetworkOutput, Paired, StatelessNetwork, loudest
 from stream_avs.models.tpavi.interaction import TPAVI
 from stream_avs.models.tpavi.pyramid import Decoder
 
 TAGGER_HIDDEN = 512
-"""Hidden width of the audio classifier: mn04's own."""
+"""Hidden width of the classifier on the audio encoder: mn04's own."""
 
 
 class C3N(StatelessNetwork):
@@ -38,24 +40,32 @@ class C3N(StatelessNetwork):
     similarity: Tensor
 
     def __init__(self, config: C3NConfig) -> None:
-        super().__init__(config)
+        tags = config.tagger is Tagger.MN04
+        super().__init__(config, also_hears=(MN04,) if tags else ())
         channels, d = self.visual_channels, config.d
         guided = channels if config.guidance is Guidance.LINEAR else channels[-1:]
         self.seeing = nn.ModuleList(nn.Linear(c, len(config.seen)) for c in guided)
-        self.hearing = nn.Sequential(
-            nn.Linear(self.audio_channels, TAGGER_HIDDEN),
-            nn.Hardswish(),
-            nn.Linear(TAGGER_HIDDEN, len(config.heard)),
-        )
+        if tags:
+            self.tagger = Mn04()
+        else:
+            self.hearing = nn.Sequential(
+                nn.Linear(self.audio_channels, TAGGER_HIDDEN),
+                nn.Hardswish(),
+                nn.Linear(TAGGER_HIDDEN, len(config.heard)),
+            )
         self.register_buffer("similarity", torch.tensor(similarity(config.seen, config.heard)))
         self.aspp = nn.ModuleList(Aspp(c, d, config.dilations) for c in channels)
         self.interaction = nn.ModuleList(TPAVI(d, config.inner, self.audio_channels) for _ in channels)
         self.decoder = Decoder(d, len(channels), config.classes)
-        if not config.labels:
-            self.never_trained = ("seeing", "hearing")
+        heard_by = "tagger" if tags else "hearing"
+        self.never_trained = (
+            *(() if config.labels else ("seeing",)), *(() if config.learns_to_hear else (heard_by,))
+        )  # fmt: skip
 
     def begin(self) -> None:
-        """Take the similarity matrix of one's own."""
+        """Take the tagger, which is never trained, and the similarity matrix of one's own."""
+        if self.config.tagger is Tagger.MN04:
+            load_tagger(self)
         if self.config.similarity:
             load_similarity(self, Path(self.config.similarity))
             self.config = replace(self.config, similarity=Path(self.config.similarity).name)
@@ -72,11 +82,11 @@ class C3N(StatelessNetwork):
 
         Returns:
             Own: the maps [B, T, d, h, w], fine to coarse, the sound [B, T, d] beside each of them, then the
-            logits [B, T, labels] of each classifier. Shared: `TPAVI.offer` of each map.
+            logits [B, T, labels] of each classifier that learns. Shared: `TPAVI.offer` of each map.
         """
         shape = frames.shape[:2]
         heard = self.listen(audio).mean(1)  # [B * T, C]
-        heard_logits = self.hearing(heard)
+        heard_logits = self.tag(audio, heard)
         images, seen_logits = self.attended(frames, heard_logits)
         maps, sounds, offered = [], [], []
         for aspp, interaction, image in zip(self.aspp, self.interaction, images, strict=True):
@@ -85,10 +95,26 @@ class C3N(StatelessNetwork):
             maps.append(pooled)
             sounds.append(aligned)
             offered.append(offer)
-        own = [*maps, *sounds, *seen_logits, heard_logits]
+        taught = seen_logits if self.config.labels else []
+        own = [*maps, *sounds, *taught, *([heard_logits] if self.config.learns_to_hear else [])]
         return FrameFeatures(
             own=[x.unflatten(0, shape) for x in own], shared=[x.unflatten(0, shape) for x in offered]
         )
+
+    def tag(self, audio: Tensor, heard: Tensor) -> Tensor:
+        """The audio classifier.
+
+        Args:
+            audio: [B, T, *audio_shape].
+            heard: [B * T, C], what the audio encoder makes of it.
+
+        Returns:
+            Logits [B * T, labels heard].
+        """
+        if self.config.tagger is Tagger.OWN:
+            return self.hearing(heard)
+        logits: Tensor = self.tagger(self.sounds(audio)[1]).logits
+        return logits
 
     def attended(self, frames: Tensor, heard_logits: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Maps of the image encoder after CCAM, and the visual classifiers' logits.
@@ -152,7 +178,7 @@ class C3N(StatelessNetwork):
             masks=[mask.unflatten(0, (B, S))],
             sounding=loudest(mask).unflatten(0, (B, S)),
             paired=[Paired(visual=z, audio=a) for z, a in zip(fused, sounds, strict=True)],
-            classified=logits if self.config.labels else (),
+            classified=logits,
         )
 
     def _fuse(self, maps: Sequence[Tensor], shared: Sequence[Tensor]) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Fill C3N's classifiers from published files, and its similarity from a file of one's own."""
+"""Fill C3N's classifiers and tagger from published files, its similarity from a file of one's own."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from stream_avs.models.c3n.config import Tagger
 from stream_avs.models.c3n.labels import read_similarity
 from stream_avs.models.load import BUNDLED, fill, read_weights
+from stream_avs.models.network_config import AudioEncoderName
 from stream_avs.models.pretrained import find, read_tensors
 from stream_avs.models.published import BUNDLED_FILES
 
 if TYPE_CHECKING:
     from stream_avs.models.c3n.network import C3N
 
+MN04_FILE = BUNDLED / BUNDLED_FILES[AudioEncoderName.MN04]
+
 
 def load_classifiers(network: C3N, folder: Path | None) -> None:
     """Take the ImageNet classifier of the image encoder's file, and mn04's AudioSet classifier.
 
     Args:
-        network: without labels to learn.
+        network: without labels to learn; with a tagger beside its encoders it has one classifier to fill.
         folder: where downloaded files are; None for the default.
 
     Raises:
@@ -29,8 +33,9 @@ def load_classifiers(network: C3N, folder: Path | None) -> None:
     path = find(network.config.image_encoder, folder)
     head = {key: value for key, value in read_tensors(path).items() if key.startswith("head.")}
     fill(network.seeing[0], {key.removeprefix("head."): value for key, value in head.items()}, str(path))
-    path = BUNDLED / BUNDLED_FILES[network.config.audio_encoder]
-    tensors = read_weights(path).tensors
+    if network.config.tagger is not Tagger.OWN:
+        return
+    tensors = read_weights(MN04_FILE).tensors
     layers = {"classifier.2.": "0.", "classifier.5.": "2."}  # theirs, ours
     hearing = {
         ours + key.removeprefix(theirs): value
@@ -38,7 +43,16 @@ def load_classifiers(network: C3N, folder: Path | None) -> None:
         for key, value in tensors.items()
         if key.startswith(theirs)
     }
-    fill(network.hearing, hearing, str(path))
+    fill(network.hearing, hearing, str(MN04_FILE))
+
+
+def load_tagger(network: C3N) -> None:
+    """Take mn04 as it comes with the package, encoder and AudioSet classifier.
+
+    Raises:
+        WeightsError: the file is missing or damaged.
+    """
+    fill(network.tagger, read_weights(MN04_FILE).tensors, str(MN04_FILE))
 
 
 def load_similarity(network: C3N, path: Path) -> None:

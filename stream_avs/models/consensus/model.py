@@ -24,7 +24,7 @@ What was chosen, and the counts behind it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -80,6 +80,14 @@ class Consensus:
     @property
     def mask_shape(self) -> tuple[int, int]:
         return (self.input_px, self.input_px)
+
+    @property
+    def own_threshold(self) -> float:
+        return THRESHOLD
+
+    def with_threshold(self, threshold: float) -> Consensus:
+        """See `Thresholded`."""
+        return replace(self, threshold=threshold)
 
     def initial_state(self) -> Memory:
         return Memory()

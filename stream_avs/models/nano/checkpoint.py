@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,6 +55,11 @@ class Thresholds:
         require(self.behind >= 0, "nano.behind", self.behind, "0 or more")
         require(self.trust >= 0, "nano.trust", self.trust, "0 or more")
         require(self.shown >= 0, "nano.shown", self.shown, "0 or more")
+
+    def at(self, pixel: float) -> Thresholds:
+        """With another `pixel`; `pixel_before` keeps its distance from it, within 0..1."""
+        before = pixel - self.pixel + self.pixel_before
+        return replace(self, pixel=pixel, pixel_before=min(1.0, max(0.0, before)))
 
     @property
     def objects(self) -> ObjectRule:

@@ -78,6 +78,10 @@ class NanoStream:
     """See `stream_avs.models.base.StreamModel` for the attributes and `step`.
 
     `eye`, `ear` and `mind` may be replaced by compiled ones; all else of a step costs little.
+
+    Attributes:
+        thresholds: the preset's own.
+        pixel: in place of `thresholds.pixel`, with the hysteresis moved along; None for that itself.
     """
 
     id: str
@@ -88,6 +92,7 @@ class NanoStream:
     network: Nano
     causal: CausalStep
     thresholds: Thresholds
+    pixel: float | None = None
     sample_rate_hz: int = mn_mel.SAMPLE_RATE_HZ
     context_s: float = CONTEXT_S
     frames: int = 1
@@ -104,6 +109,18 @@ class NanoStream:
     @property
     def mask_shape(self) -> tuple[int, int]:
         return (self.input_px // 2, self.input_px // 2)
+
+    @property
+    def threshold(self) -> float:
+        return self.thresholds.pixel if self.pixel is None else self.pixel
+
+    @property
+    def own_threshold(self) -> float:
+        return self.thresholds.pixel
+
+    def with_threshold(self, threshold: float) -> NanoStream:
+        """See `Thresholded`; of nano's thresholds it is the one of pixels."""
+        return dataclasses.replace(self, pixel=threshold)
 
     def initial_state(self) -> NanoState:
         return NanoState(
@@ -176,7 +193,7 @@ class NanoStream:
             trace: up to the frame.
             before: bool [h, w], the mask before.
         """
-        limits, config = self.thresholds, self.network.config
+        limits, config = self.thresholds.at(self.threshold), self.network.config
         sounds, sounding = thought.sounds.numpy(), float(thought.sounding[0])
         least = limits.sounding_before if before.any() else limits.sounding
         on = (sounds >= np.where(before, limits.pixel_before, limits.pixel)) & (sounding >= least)
@@ -240,9 +257,6 @@ def build(
     threshold: float = -1.0,
 ) -> NanoStream:
     """Put a stream model together from its parts; a `threshold` of 0 or more replaces the pixels' own."""
-    if threshold >= 0:
-        before = max(0.0, threshold - thresholds.pixel + thresholds.pixel_before)
-        thresholds = dataclasses.replace(thresholds, pixel=threshold, pixel_before=before)
     causal = CausalStep(network.trunk, network.config.trunk.input_px)
     model = NanoStream(
         id=name,
@@ -253,6 +267,7 @@ def build(
         network=network,
         causal=causal,
         thresholds=thresholds,
+        pixel=threshold if threshold >= 0 else None,
     )
     # the first look is slow
     with torch.inference_mode():
