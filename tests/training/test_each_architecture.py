@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from stream_avs.cli import main
 from stream_avs.config import BackendName, ModelConfig
@@ -15,6 +16,7 @@ from stream_avs.engine.warm_up import warm_up
 from stream_avs.errors import ConfigError
 from stream_avs.models.architectures import ARCHITECTURES, architecture
 from stream_avs.models.checkpoint import read_description
+from stream_avs.models.load import BUNDLED
 from stream_avs.models.loss_config import LossConfig
 from stream_avs.models.registry import load_model
 from stream_avs.training.config import TrainConfig, recipe, train_config
@@ -47,6 +49,32 @@ def test_train_eval_and_live(name: str, tmp_path: Path, capsys: pytest.CaptureFi
     assert model.mask_shape == (32, 32)
 
     assert main(["train", "--resume", str(out), "--max-steps", "2"]) == 0  # there is nothing left to do
+
+
+def test_c3n_with_a_tagger_goes_the_same_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Composed scenes have classes that AudioSet has no words for: what sounds like which comes as a file."""
+    torch.set_num_threads(1)
+    out, own = tmp_path / "run", tmp_path / "own.npy"
+    np.save(own, np.random.default_rng(0).random((6, 527)).astype(np.float32))
+    train = ["train", "--preset", "scenes-tiny", "--architecture", "c3n", "--model.tagger", "mn04"]
+    assert main([*train, "--out", str(out), *SHORT]) == 2
+    assert "model.similarity" in capsys.readouterr().err
+    assert main([*train, "--model.similarity", str(own), "--out", str(out), *SHORT]) == 0
+    best = out / "best.safetensors"
+    assert (
+        json.loads((out / "report.json").read_text())["settings"]["network"]
+        == "C3N: tiny + tiny + tagger mn04"
+    )
+    trained, published = load_file(best), load_file(BUNDLED / "mn04_as.safetensors")
+    assert all(torch.equal(trained[f"tagger.{key}"], value) for key, value in published.items())
+
+    capsys.readouterr()
+    assert main(["eval", str(best), "--limit", "2", "--json", "--threads", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["clips"] == 2
+    model = load_model(ModelConfig(preset="c3n", weights=str(best), threads=1, backend=BackendName.EAGER))
+    assert (model.sample_rate_hz, model.context_s) == (32_000, 2.0)
+    assert warm_up(model) > 0
+    assert main(["train", "--resume", str(out), "--max-steps", "2"]) == 0
 
 
 def test_recipes_follow_the_architecture() -> None:
