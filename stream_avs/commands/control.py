@@ -26,15 +26,15 @@ Command a session that runs with `--control.address`. Only keys of role control 
   stream-avs control tcp://127.0.0.1:5558 status
       --key ~/.stream-avs/operator.key_secret --server-key ~/.stream-avs/robot.key
 
-status          how the session is
-reset           clear the carried state before the next window; --reason TEXT is told by the next result
-threshold 0.55  from the next window on, a pixel sounds above this score; `threshold default` gives back
-                the preset's own. The number of --model.threshold: higher marks less, and more surely;
-                nano's hysteresis moves with it. What is carried stays. It lasts as long as the session,
-                through restarts of the worker too; a recording of it is replayed at one threshold
-pause           let nothing that camera and microphone give go further: no masks, no recording, no pictures
-resume          end a pause
-stop            end the session, as Ctrl-C does
+  status          how the session is
+  reset           clear the carried state before the next window; --reason TEXT is told by the next result
+  threshold 0.55  from the next window on, a pixel sounds above this score; `threshold default` gives back
+                  the preset's own. The number of --model.threshold: higher marks less, and more surely;
+                  nano's hysteresis moves with it. What is carried stays. It lasts as long as the session,
+                  through restarts of the worker too; a recording of it is replayed at one threshold
+  pause           let nothing that camera and microphone give go further: no masks, no recording, no pictures
+  resume          end a pause
+  stop            end the session, as Ctrl-C does
 
   stream-avs control tcp://127.0.0.1:5558 threshold 0.55
       --key ~/.stream-avs/operator.key_secret --server-key ~/.stream-avs/robot.key
