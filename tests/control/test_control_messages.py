@@ -20,9 +20,11 @@ from stream_avs.control.messages import (
     Reset,
     State,
     Status,
+    Threshold,
     decode_reply,
     decode_request,
     encode,
+    words_of,
 )
 from stream_avs.errors import WireError
 from stream_avs.publish.rate_limit import RateLimit
@@ -31,10 +33,12 @@ from stream_avs.types import AudioBlock, Event, SourceState
 STATE = State(
     stream="cam0", source="camera 0", source_state="live", source_detail="", paused=False, masks=3,
     masks_per_s=9.5, age_p50_ms=None, age_p95_ms=12.0, state="ok", rung="full", counts={"stale": 2},
+    threshold=0.55,
 )  # fmt: skip
+VALUES = [Reset(reason="moved to room 2"), Threshold(value=0.55), Threshold(value=math.nextafter(1, 0))]
 
 
-@pytest.mark.parametrize("request_", [*(c() for c in COMMANDS.values()), Reset(reason="moved to room 2")])
+@pytest.mark.parametrize("request_", [*(c() for c in COMMANDS.values()), *VALUES])
 def test_requests_read_back(request_) -> None:
     assert decode_request(encode(request_)) == request_
 
@@ -54,6 +58,9 @@ def test_replies_read_back(reply) -> None:
         {"command": "reset", "reason": "a\nb"},
         {"command": "reset", "reason": "\x1b[2J"},
         {"command": "reset", "reason": 3},
+        *({"command": "threshold", "value": value} for value in (0, 1, -0.5, 1.5, "0.5", True, [0.5])),
+        {"command": "threshold", "value": math.nan},
+        {"command": "threshold", "value": math.inf},
         {"command": ["stop"]},
         ["stop"],
         "stop",
@@ -80,6 +87,24 @@ def test_large_and_deep_requests_are_refused() -> None:
         decode_request(bytes(MAX_REQUEST_BYTES + 1))
     with pytest.raises(WireError, match="not understood"):
         decode_request(b"\x91" * MAX_REQUEST_BYTES)
+
+
+def test_an_answer_of_a_session_that_tells_no_threshold_is_read() -> None:
+    told = msgspec.to_builtins(STATE)
+    del told["threshold"]
+    assert decode_reply(msgspec.msgpack.encode(told)) == msgspec.structs.replace(STATE, threshold=None)
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (Reset(reason="x"), "reset"),
+        (Threshold(value=0.55), "threshold 0.55"),
+        (Threshold(), "threshold default"),
+    ],
+)
+def test_requests_are_told_in_words(request_, words: str) -> None:
+    assert words_of(request_) == words
 
 
 def test_status_is_no_more_than_a_command() -> None:

@@ -14,8 +14,10 @@ import zmq
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "security"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "nodes"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
 from attackers import Keys, raw_client, wait_until
 from node_processes import DISC_SEGMENTER, free_port, process
+from ramp_model import OWN_THRESHOLD, RampModel, threshold_of
 
 from stream_avs.benchmarks.stand_ins import DiscModel
 from stream_avs.capture.synthetic import Synthetic
@@ -111,6 +113,37 @@ def test_a_session_is_reset_paused_resumed_and_described(keys: Keys) -> None:
     assert "reset by operator" in {e.detail for e in ledger.recent() if e.event is Event.COMMAND}
 
 
+def test_the_threshold_of_a_session_is_set_and_told(keys: Keys, capsys) -> None:
+    ledger, results = Ledger(), []
+    config = RunConfig(source="synthetic", synthetic=SyntheticConfig(width_px=64, height_px=48))
+    socket = ControlSocket(config_of(keys), config)
+    pipeline = Pipeline(
+        config, Synthetic(config.synthetic), RampModel(threshold=0.5), (results.append,), socket.tap, ledger
+    )
+    options = ["--key", str(keys.operator_secret), "--server-key", str(keys.robot)]
+
+    def decided_at(value: float) -> bool:
+        return bool(results) and threshold_of(results[-1]) == pytest.approx(value, abs=0.005)
+
+    with ExitStack() as stack, pipeline:
+        (note,) = socket.open(pipeline, ledger, stack)
+        address = note.split()[2].rstrip(":")
+        pipeline.start()
+        wait_until(lambda: decided_at(0.5))
+        for text, value in (("0.7", 0.7), ("default", OWN_THRESHOLD)):
+            assert control_command.run([address, "threshold", text, *options]) == 0
+            assert capsys.readouterr().err == f"threshold {text}: done\n"
+            wait_until(lambda value=value: decided_at(value))
+            assert control_command.run([address, "status", *options]) == 0
+            assert f"threshold {value:g}\n" in capsys.readouterr().out
+        state = command(address, Status(), **credentials(keys))
+        assert isinstance(state, State)
+        assert state.threshold == OWN_THRESHOLD
+        assert [r.reset_reason for r in results if r.reset_reason] == ["start"]
+    told = [entry.detail for entry in ledger.recent() if entry.event is Event.COMMAND]
+    assert told == ["threshold 0.7 by operator", "threshold default by operator"]
+
+
 def test_a_node_is_asked_and_stopped_from_the_command_line(keys: Keys, capsys) -> None:
     masks, control = (f"tcp://127.0.0.1:{free_port()}" for _ in range(2))
     arguments = (
@@ -124,6 +157,8 @@ def test_a_node_is_asked_and_stopped_from_the_command_line(keys: Keys, capsys) -
         assert json.loads(capsys.readouterr().out)["reply"] == "state"
         assert control_command.run([control, "status", *options]) == 0
         assert capsys.readouterr().out.startswith("cam0 <- synthetic: ")
+        with pytest.raises(PublishError, match="model disc-00000000 has no threshold to set"):
+            control_command.run([control, "threshold", "0.5", *options])
         assert control_command.run([control, "stop", *options]) == 0
         _, said = node.communicate(timeout=20)
         assert node.returncode == 0, said
@@ -188,6 +223,11 @@ def test_mistakes_are_told(keys: Keys, tmp_path: Path) -> None:
         command(f"tcp://127.0.0.1:{free_port()}", Status(), timeout_s=0.1, **credentials(keys))
     with pytest.raises(ConfigError, match="reason"):
         control_command.run(["tcp://127.0.0.1:1", "reset", "--reason", "a\nb"])
+    for value in ("", "1", "0", "nan", "half"):
+        with pytest.raises(ConfigError, match=f"threshold is '{value}'.*between 0 and 1, or default"):
+            control_command.run(["tcp://127.0.0.1:1", "threshold", value])
+    with pytest.raises(ConfigError, match=r"status takes no value, found '0\.5'"):
+        control_command.run(["tcp://127.0.0.1:1", "status", "0.5"])
     begin_s = time.monotonic()
     with served(keys) as (server, _, _):
         server.close()

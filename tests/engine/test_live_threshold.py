@@ -16,7 +16,7 @@ from live_streams import Film, padded, small_network, stream_of
 from ramp_model import OWN_THRESHOLD, RampModel, threshold_of
 
 from stream_avs.benchmarks.stand_ins import DiscModel, SteadySource
-from stream_avs.config import RunConfig, SuperviseConfig
+from stream_avs.config import BackendName, Precision, RunConfig, SuperviseConfig
 from stream_avs.engine.load import Models
 from stream_avs.engine.network_engine import decide
 from stream_avs.engine.network_stream import NetworkStream
@@ -215,6 +215,27 @@ def test_a_network_stream_decides_as_one_loaded_with_that_threshold(name: str) -
     assert model.threshold == 0.9
     assert model.own_threshold == 0.5
     assert model.streams == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", ["ccformer-causal", "tpavi"])
+def test_a_compiled_network_takes_another_threshold_in_the_middle_of_a_stream(name: str) -> None:
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    torch.set_num_threads(1)
+    eager = stream_of(networks()[name])
+    compiled = stream_of(networks()[name], backend=BackendName.OPENVINO, precision=Precision.F32, threads=1)
+    assert "backend openvino" in compiled.notes[0]
+    film = Film(eager)
+    states = [eager.initial_state(), compiled.initial_state()]
+    for seq, value in enumerate([0.3, 0.5, 0.4]):
+        seen = film.window(padded(range(seq + 1), eager.frames))
+        expected, found = (
+            model.with_threshold(value).step(seen, state, Stages())[0]
+            for model, state in zip((eager, compiled), states, strict=True)
+        )
+        assert np.mean(found.mask != expected.mask) < 0.01
+        assert found.confidence[found.mask > 0].min(initial=255) >= math.floor(255 * value)
 
 
 @settings(deadline=None, max_examples=50)

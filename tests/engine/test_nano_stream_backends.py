@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from stream_avs.benchmarks.clip import read_clip
+from stream_avs.benchmarks.clip import Clip, read_clip
 from stream_avs.config import BackendName, ModelConfig, Precision
 from stream_avs.engine.nano_stream import accelerate
 from stream_avs.errors import PoisonedError
@@ -54,17 +54,32 @@ def window(seq: int) -> Window:
     )
 
 
-@pytest.mark.parametrize(
+def window_of(clip: Clip, k: int) -> Window:
+    """Picture `k` and the 2 s of sound before it."""
+    end = round(k / clip.fps * clip.sample_rate_hz)
+    audio = np.pad(clip.sound, (2 * clip.sample_rate_hz, 0))[end : end + 2 * clip.sample_rate_hz]
+    frame = Frame(image=clip.pictures[k], stamp_ns=round(k / clip.fps * 1e9), arrival_ns=0, seq=k)
+    return replace(window(0), frames=(frame,), audio=audio[None])
+
+
+each_backend = pytest.mark.parametrize(
     "backend",
     [
         BackendName.EAGER,
         pytest.param(BackendName.OPENVINO, marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
     ],
 )
-def test_two_streams_on_one_compiled_nano_equal_nano(nano: NanoStream, backend: BackendName) -> None:
+
+
+def compiled(nano: NanoStream, backend: BackendName) -> NanoStream:
     if backend is BackendName.OPENVINO:
         pytest.importorskip("openvino", reason="needs the extra openvino")
-    fast = accelerate(nano, ModelConfig(backend=backend, precision=Precision.F32, threads=1))
+    return accelerate(nano, ModelConfig(backend=backend, precision=Precision.F32, threads=1))
+
+
+@each_backend
+def test_two_streams_on_one_compiled_nano_equal_nano(nano: NanoStream, backend: BackendName) -> None:
+    fast = compiled(nano, backend)
     assert [note.split(":")[0] for note in fast.notes] == ["eye", "ear", "mind"]
     assert all(backend.value in note for note in fast.notes)
     assert (fast.labels, fast.mask_shape) == (nano.labels, nano.mask_shape)
@@ -78,6 +93,30 @@ def test_two_streams_on_one_compiled_nano_equal_nano(nano: NanoStream, backend: 
             for mine, theirs in zip(fast_state.causal.heard, slow_state.causal.heard, strict=True):
                 torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-4)
             assert np.mean(found.mask != expected.mask) < 0.002
+
+
+@each_backend
+def test_a_compiled_nano_takes_another_threshold_in_the_middle_of_a_stream(
+    nano: NanoStream, backend: BackendName, talkers: Path
+) -> None:
+    fast = compiled(nano, backend)
+    clip = read_clip(talkers, sample_rate_hz=nano.sample_rate_hz)
+    spoken = [window_of(clip, k) for k in range(51, 63, 3)]
+    areas = []
+    for before, after in ((0.1, 0.3), (0.3, 0.05)):
+        state = nano.initial_state()
+        for seen in spoken[:-1]:
+            _, state = fast.with_threshold(before).step(seen, state, Stages())
+        found, _ = fast.with_threshold(after).step(spoken[-1], state, Stages())
+        loaded = build(
+            nano.id, nano.network, nano.thresholds, nano.eye, nano.ear, nano.table, threshold=after
+        )
+        expected, _ = loaded.step(spoken[-1], state, Stages())
+        assert np.mean(found.mask != expected.mask) < 0.002
+        assert found.sounding_score == pytest.approx(expected.sounding_score, abs=1e-4)
+        areas.append(float((found.mask > 0).mean()))
+    assert areas[0] < areas[1]
+    assert (fast.threshold, fast.own_threshold) == (nano.thresholds.pixel, nano.thresholds.pixel)
 
 
 def test_without_openvino_it_runs_in_eager_and_says_why(
@@ -117,13 +156,9 @@ def test_masks_of_the_clip_are_those_of_eager_in_f32(talkers: Path) -> None:
     fast = accelerate(eager, ModelConfig(preset="nano", threads=2))
     assert all("backend openvino" in note for note in fast.notes)
     clip = read_clip(talkers, sample_rate_hz=eager.sample_rate_hz)
-    length = round(eager.context_s * eager.sample_rate_hz)
     states, shared = [eager.initial_state(), fast.initial_state()], []
     for k in range(0, len(clip.pictures), 3):
-        end = round(k / clip.fps * clip.sample_rate_hz)
-        audio = np.pad(clip.sound, (length, 0))[end : end + length]
-        frame = Frame(image=clip.pictures[k], stamp_ns=round(k / clip.fps * 1e9), arrival_ns=0, seq=k)
-        heard = replace(window(0), frames=(frame,), audio=audio[None])
+        heard = window_of(clip, k)
         (slow_one, states[0]), (fast_one, states[1]) = (
             model.step(heard, state, Stages()) for model, state in zip((eager, fast), states, strict=True)
         )

@@ -143,6 +143,19 @@ def test_settings_reach_the_model(talker: Image, speech: Samples) -> None:
     assert load(ModelConfig(threads=1)).id == strict.id
 
 
+def test_another_threshold_decides_as_if_loaded_with_it(
+    model: Consensus, talker: Image, speech: Samples
+) -> None:
+    loaded = load(ModelConfig(threshold=0.9, threads=1))
+    assert (loaded.threshold, loaded.own_threshold) == (0.9, model.threshold)
+    strict = model.with_threshold(0.9)
+    assert strict.eye is model.eye
+    found, expected = (step(m, talker, speech[: 2 * RATE_HZ])[0] for m in (strict, loaded))
+    np.testing.assert_array_equal(found.confidence, expected.confidence)
+    usual, _, _ = step(model, talker, speech[: 2 * RATE_HZ])
+    assert 0 < (found.mask > 0).sum() < (usual.mask > 0).sum()
+
+
 def test_the_table_names_the_taggers_labels() -> None:
     with (BUNDLED / "audioset_class_labels_indices.csv").open() as file:
         index = {row["display_name"]: int(row["index"]) for row in csv.DictReader(file)}

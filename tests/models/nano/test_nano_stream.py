@@ -195,6 +195,22 @@ def test_masks_do_not_flicker_between_the_two_thresholds(model: NanoStream) -> N
     assert not mask(flat, 0.1, some).any()
 
 
+def test_another_threshold_is_that_of_pixels_and_moves_the_hysteresis_along(model: NanoStream) -> None:
+    limits = Thresholds(pixel=0.5, pixel_before=0.375, sounding=0.3, clear=0.1)
+    assert limits.at(0.5) == limits
+    assert limits.at(0.75) == dataclasses.replace(limits, pixel=0.75, pixel_before=0.625)
+    assert (limits.at(0.1).pixel, limits.at(0.1).pixel_before) == (0.1, 0.0)
+    steady = dataclasses.replace(model, thresholds=limits)
+    for way in ([0.9], [0.1, 0.9], [0.1, 0.5]):  # by way of a number whose hysteresis hits the floor
+        found = steady
+        for value in way:
+            found = found.with_threshold(value)
+        assert (found.threshold, found.own_threshold) == (way[-1], 0.5)
+        assert found.mind is model.mind
+    configured = load(ModelConfig(preset="nano", threads=1, threshold=0.8))
+    assert (configured.threshold, configured.own_threshold) == (0.8, model.threshold)
+
+
 def test_only_audible_classes_are_chosen(model: NanoStream) -> None:
     logits = torch.randn(1 + len(model.network.ids), 6, 5, generator=torch.Generator().manual_seed(0))
     audible = torch.zeros(len(model.network.ids), dtype=torch.bool)
