@@ -1,9 +1,15 @@
-"""OpenVINO on the CPU; no copies between torch and OpenVINO."""
+"""OpenVINO on the CPU; no copies between torch and OpenVINO.
+
+OpenVINO's `convert_model` reports each conversion to Google Analytics, from a pool of threads that live as
+long as the process, and leaves an id in ~/intel. What a camera sees is nobody else's affair, nor is when it
+starts: importing this module keeps OpenVINO, in this process, from finding the package that does so.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import itertools
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,6 +23,8 @@ from stream_avs.engine.backends.base import FlatProgram, Settings, Step
 from stream_avs.engine.backends.eager import cpu_has_bf16
 from stream_avs.engine.backends.export import FlatModule
 from stream_avs.errors import ConfigError, StreamAvsError, missing_package
+
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: as if not installed
 
 _HINTS = {Precision.F32: "f32", Precision.BF16: "bf16", Precision.F16: "f16"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -305,6 +306,16 @@ def test_a_second_start_takes_the_artefact(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("stream_avs.engine.backends.openvino._convert", never)
     report = prepare(toy(), backend=BackendName.OPENVINO, precision=Precision.F32, cache=tmp_path).report
     assert (report.backend, report.refused) == ("openvino", ())
+
+
+def test_openvino_tells_nobody_what_it_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own reports come from threads that stay, under an id in the home folder."""
+    need(BackendName.OPENVINO)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    before = threading.enumerate()
+    prepare(toy(), backend=BackendName.OPENVINO, precision=Precision.F32, threads=1, cache=None)
+    assert threading.enumerate() == before
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_onnx_file_gives_the_same_results(tmp_path: Path) -> None:
