@@ -26,7 +26,8 @@ Train networks at equal small scale on the same composed scenes, with the same e
 optimiser, several seeds each; score J, F, what they mask in silence and for sounds off screen, and how
 soon they follow a sound that moves; count and time one live mask. Needs no files; one CPU core.
 
-Entries: {", ".join(ENTRIES)}.
+Entries: {", ".join(name for name, one in ENTRIES.items() if not one.on_request)}.
+Only where named: {", ".join(name for name, one in ENTRIES.items() if one.on_request)}.
 
 Results are kept after every run, in OUT/results.json: the same command goes on where it was stopped,
 and with more seeds or entries adds to what is there.
@@ -45,7 +46,7 @@ class CompareConfig:
     """Folder for checkpoints and results."""
     results: str = ""
     """File of the raw results; empty for OUT/results.json."""
-    entries: tuple[str, ...] = tuple(ENTRIES)
+    entries: tuple[str, ...] = tuple(name for name, one in ENTRIES.items() if not one.on_request)
     """What to train."""
     seeds: int = 3
     """Runs of each, from seed 0 on."""

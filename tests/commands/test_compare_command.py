@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,8 +14,10 @@ import torch
 from stream_avs.benchmarks.compare.entries import entry
 from stream_avs.benchmarks.compare.run_one import run_one
 from stream_avs.benchmarks.compare.scale import Scale
-from stream_avs.commands.compare import run
+from stream_avs.commands.compare import CompareConfig, run
 from stream_avs.errors import ConfigError
+from stream_avs.models.c3n.labels import audioset_labels
+from stream_avs.models.checkpoint import load_network
 from stream_avs.training.stop import StopRequest
 
 torch.set_num_threads(1)
@@ -59,6 +62,20 @@ def test_two_networks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == table.read_text()
     with pytest.raises(ConfigError, match=r"scale\.batch"):
         compare(tmp_path, "--entries", "tpavi", "--scale.batch", "2")
+
+
+def test_c3n_with_a_tagger_is_compared_where_it_is_named(tmp_path: Path) -> None:
+    assert "c3n-mn04" not in CompareConfig().entries
+    found = run_one(entry("c3n-mn04"), 0, replace(SCALE, stream_s=8.0), tmp_path, StopRequest())
+    assert found is not None
+    assert 0 <= found.scores["j"] <= 1
+    assert found.counts["switches"] >= 1  # streams are composed at the rate the tagger hears
+    network = load_network(tmp_path / "c3n-mn04-0" / "best.safetensors").network
+    similarity = network.get_buffer("similarity")
+    assert similarity.shape == (6, 527)
+    assert torch.equal(similarity.amax(0), torch.ones(527))
+    sine_wave = audioset_labels().index("Sine wave")
+    assert similarity[0, sine_wave] == 1  # a red disc, and nothing else, is a pure low tone
 
 
 def test_a_stopped_run_goes_on_to_the_same_end(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ class Entry:
         loss: loss weights that differ from the common ones of `scale.MASK_LOSS` and the architecture's own.
         claim: the paper's change of J against the full network, in points on MS3 and S4; None where the
             paper has no such row.
+        measured: its tagger's labels are likened to the scenes' classes by listening; see `scene_sounds`.
+        on_request: trained only where it is named.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Entry:
     model: Mapping[str, Any] = field(default_factory=dict)
     loss: Mapping[str, float] = field(default_factory=dict)
     claim: tuple[float, float] | None = None
+    measured: bool = False
+    on_request: bool = False
 
 
 def _without(
@@ -80,6 +84,10 @@ ENTRIES: dict[str, Entry] = {
         Entry(
             name="c3n-untaught", group=Group.NETWORK, title="C3N, classifiers untaught", architecture="c3n",
             loss={"classify": 0.0},
+        ),
+        Entry(
+            name="c3n-mn04", group=Group.NETWORK, title="C3N, told the classes, mn04 hears",
+            architecture="c3n", model={"tagger": "mn04"}, measured=True, on_request=True,
         ),
         _without("no-eim", "without EIM (IV, VI)", (-3.0, -1.1), ave=False, vae=False),
         _without("no-ici", "without ICI (IV)", (-2.6, -1.7), ici=False),

@@ -9,8 +9,10 @@ import torch
 
 from stream_avs.benchmarks.compare.entries import Entry
 from stream_avs.benchmarks.compare.results import RunResult
-from stream_avs.benchmarks.compare.scale import Scale, train_config
+from stream_avs.benchmarks.compare.scale import SIMILARITY, Scale, train_config
+from stream_avs.benchmarks.compare.scene_sounds import write_similarity
 from stream_avs.benchmarks.compare.scoring import score_network
+from stream_avs.datasets.scenes import ProceduralSource
 from stream_avs.training.config import same_run
 from stream_avs.training.distributed import Group
 from stream_avs.training.progress_view import ProgressView
@@ -40,6 +42,10 @@ def run_one(chosen: Entry, seed: int, scale: Scale, out: Path, stop: StopRequest
     resume = folder.last.exists()
     folder.open(resume=resume)
     config = train_config(scale, chosen, seed, folder.path)
+    if chosen.measured and not resume:
+        scenes = scale.scenes()
+        source = ProceduralSource(shapes=scenes.shapes, colours=scenes.colours)
+        write_similarity(folder.path / SIMILARITY, source, scenes.scene)
     state = read_state(folder.last) if resume else None
     if state is not None:
         same_run(config, state.config)

@@ -13,6 +13,8 @@ from stream_avs.training.config import ScenesConfig, TrainConfig, recipe
 
 RECIPE = "scenes-tiny"
 """Gives encoders, optimiser and what a scene looks like."""
+SIMILARITY = "similarity.npy"
+"""In the folder of a run that needs one."""
 MASK_LOSS = {"dice": 1.0, "cross_entropy": 1.0}
 """How everybody's masks are supervised; each network adds its own further terms (BCL, matching, synchrony,
 classes). The papers differ here, which would be compared instead of the networks."""
@@ -90,10 +92,11 @@ def train_config(scale: Scale, chosen: Entry, seed: int, folder: Path) -> TrainC
     """
     scenes = replace(scale.scenes(), seed=seed)
     warmup = min(30, scale.steps // 5)
+    measured = {"similarity": str(folder / SIMILARITY)} if chosen.measured else {}
     settings: dict[str, Any] = {
         "out": str(folder),
         "data": {"scenes": asdict(scenes)},
-        "model": {"input_px": scale.input_px, "frames": scale.frames, **chosen.model},
+        "model": {"input_px": scale.input_px, "frames": scale.frames, **chosen.model, **measured},
         "loss": {**MASK_LOSS, **chosen.loss},
         "epochs": scale.epochs,
         "batch": scale.batch,
