@@ -19,6 +19,8 @@ That is all: `train --architecture echo`, `eval`, `model list` and `info`, `benc
     encoders    `image_encoder` (frozen at first) and `audio_encoder` (frozen unless asked otherwise);
                 children named in `never_trained` stay frozen for good; `load_published` fills what
                 else comes published
+    also_hears  an argument of `Network`: log-mels for parts beside the audio encoder, handed out by
+                `sounds`; data sets, streams and engines make and carry whatever a network names
 
 A checkpoint is one safetensors file whose metadata holds the architecture's name, the config and
 the labels; see `models.checkpoint`.

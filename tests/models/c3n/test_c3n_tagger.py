@@ -16,13 +16,13 @@ from stream_avs.audio.front_end import MN04, VGGISH
 from stream_avs.datasets.files import read_audio
 from stream_avs.errors import ConfigError
 from stream_avs.models.backbones.mn04 import Mn04
-from stream_avs.models.c3n.config import PRESETS, C3NConfig, Tagger
+from stream_avs.models.c3n.config import PRESETS, C3NConfig, Guidance, Tagger
 from stream_avs.models.c3n.labels import audioset_labels, similarity
 from stream_avs.models.c3n.network import C3N
 from stream_avs.models.c3n.published import MN04_FILE
 from stream_avs.models.checkpoint import load_network, read_metadata, save_network
 from stream_avs.models.load import load_weights
-from stream_avs.models.network_config import AudioEncoderName
+from stream_avs.models.network_config import AudioEncoderName, ImageEncoderName
 from stream_avs.training.config import recipe
 from stream_avs.training.parts import enter_epoch, trained
 
@@ -128,6 +128,31 @@ def test_the_tagger_never_trains_and_all_else_does() -> None:
     assert {name for name, p in network.named_parameters() if p.grad is None} == {
         f"tagger.{name}" for name, _ in network.tagger.named_parameters()
     }
+
+
+@pytest.mark.parametrize("guidance", list(Guidance))
+def test_every_form_of_guidance_takes_the_taggers_labels(guidance: Guidance) -> None:
+    network = tagging(guidance=guidance)
+    with torch.no_grad():
+        output = network(*window(network))
+    assert output.masks[-1].shape == (B, T, 1, PX, PX)
+    assert bool(torch.isfinite(output.masks[-1]).all())
+    assert len(output.classified) == (4 if guidance is Guidance.LINEAR else 1)
+
+
+def test_published_classes_seen_beside_the_tagger(tmp_path: Path, alone: Mn04) -> None:
+    network = C3N(config(labels=(), image_encoder=ImageEncoderName.PVTV2_B0, guidance=Guidance.LAST))
+    head = {"head.weight": torch.randn(1000, 256), "head.bias": torch.randn(1000)}
+    save_file(head, tmp_path / "pvt_v2_b0.safetensors")
+    network.begin()
+    network.load_published(tmp_path)
+    assert torch.equal(network.seeing[0].weight, head["head.weight"])
+    assert torch.equal(network.tagger.classifier[5].weight, alone.classifier[5].weight)
+    assert network.similarity.shape == (1000, 527)
+    with torch.no_grad():
+        output = network.eval()(*window(network))
+    assert len(output.classified) == 0
+    assert bool(torch.isfinite(output.masks[-1]).all())
 
 
 def test_a_checkpoint_holds_the_tagger_and_says_so(tmp_path: Path, alone: Mn04) -> None:
