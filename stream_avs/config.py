@@ -283,7 +283,7 @@ class PublishConfig:
     """This side's own secret key file (NAME.key_secret); masks are then encrypted, and only keys in
     `clients` may read them. Made by `stream-avs keygen`."""
     clients: str = ""
-    """Folder with the public key files (NAME.key) of those who may read; looked at for each new client."""
+    """Folder with the public key files (NAME.key) of those who may read; taking one out ends its reading."""
     insecure: bool = False
     """Allow binding an address that other machines can reach, without keys. `--insecure` for short."""
 
