@@ -28,6 +28,7 @@ from stream_avs.link.payload import decode_audio, decode_frame
 from stream_avs.link.settings import LinkConfig
 from stream_avs.publish import curve
 from stream_avs.publish.address import parse
+from stream_avs.publish.keepalive import KEEPALIVE
 from stream_avs.types import NS_PER_S, AudioBlock, Event
 
 POLL_MS = 100
@@ -184,8 +185,8 @@ class ZmqSource:
     def _connect(self, kind: str) -> zmq.Socket[bytes]:
         socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
         options = {
-            zmq.LINGER: 0, zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES, zmq.HEARTBEAT_IVL: 1000,
-            zmq.HEARTBEAT_TIMEOUT: 3000, zmq.CONNECT_TIMEOUT: CONNECT_TIMEOUT_MS,
+            **KEEPALIVE,
+            zmq.LINGER: 0, zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES, zmq.CONNECT_TIMEOUT: CONNECT_TIMEOUT_MS,
             zmq.RECONNECT_IVL: round(self._reconnect.first_s * 1000),
             zmq.RECONNECT_IVL_MAX: round(self._reconnect.most_s * 1000),
             zmq.IPV6: int(self._address.is_ipv6), zmq.RCVHWM: AUDIO_QUEUE if kind == "audio" else self._queue,

@@ -20,7 +20,7 @@ from stream_avs.clock import monotonic_ns, unix_offset_ns
 from stream_avs.errors import PublishError, WireError
 from stream_avs.publish import curve, wire
 from stream_avs.publish.address import Address, parse
-from stream_avs.publish.bound_socket import HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS
+from stream_avs.publish.keepalive import KEEPALIVE
 from stream_avs.publish.limits import MAX_MESSAGE_BYTES, MAX_PAYLOADS
 from stream_avs.publish.wire import Profile, WireMessage
 from stream_avs.types import NS_PER_MS, MaskResult
@@ -212,8 +212,7 @@ def _connect(
     options = {
         zmq.LINGER: 0,
         zmq.MAXMSGSIZE: MAX_MESSAGE_BYTES,
-        zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
-        zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_TIMEOUT_MS,
+        **KEEPALIVE,
         zmq.RECONNECT_IVL: RECONNECT_MS,
         zmq.RECONNECT_IVL_MAX: RECONNECT_MAX_MS,
         zmq.IPV6: int(address.is_ipv6),

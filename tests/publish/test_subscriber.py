@@ -125,6 +125,27 @@ def test_subscribe_iterates_and_closes():
         publish_until(publisher, lambda: publisher.subscribers == 0)
 
 
+def test_a_reader_that_pauses_over_a_full_queue_reads_on():
+    """Longer than ZeroMQ's heartbeats would allow; in a process of its own, which ZeroMQ would end."""
+    code = """
+import sys, time
+from stream_avs.publish.subscriber import Subscriber
+with Subscriber(sys.argv[1], profile="stream", queue=2) as subscriber:
+    subscriber.recv(5.0)
+    time.sleep(5)
+    for _ in range(20):
+        print(subscriber.recv(5.0).window_seq)
+"""
+    with open_publisher() as publisher, publishing_live(publisher):
+        done = subprocess.run(
+            [sys.executable, "-c", code, publisher.address], capture_output=True, text=True, timeout=60
+        )
+    assert done.returncode == 0, done.stderr
+    seqs = [int(line) for line in done.stdout.split()]
+    assert seqs == sorted(set(seqs))
+    assert len(seqs) == 20
+
+
 def test_age_counts_from_capture_on_this_host_and_across_hosts():
     boot_difference_ns = 5_000_000_000_000
     here = make_result(stamp_ns=monotonic_ns() - 40_000_000, unix_offset_ns=unix_offset_ns())
