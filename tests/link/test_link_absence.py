@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,3 +96,35 @@ def test_one_that_does_not_come_is_given_up_as_configured(address: str, came: bo
         assert wait_for(lambda: sink.has_ended)
     assert isinstance(sink.error, SourceLostError)
     assert "the sender of cam0 has not come back for 0.6 s" in str(sink.error)
+
+
+def test_a_source_that_is_held_up_over_a_full_queue_goes_on() -> None:
+    """Longer than ZeroMQ's heartbeats would allow; in a process of its own, which ZeroMQ would end."""
+    code = """
+import sys, time
+from media_sink import KeepingSink, wait_for
+from stream_avs.link.receiver import ZmqSource
+from stream_avs.link.settings import LinkConfig
+
+class HeldUp(KeepingSink):
+    def frame(self, *args, **kwargs):
+        if not self.frames:
+            time.sleep(5)
+        super().frame(*args, **kwargs)
+
+sink = HeldUp()
+source = ZmqSource(LinkConfig(address=sys.argv[1], queue=1))
+source.start(sink)
+assert wait_for(lambda: len(sink.frames) > 20, 30)
+source.stop()
+"""
+    with MediaSender(LinkConfig(address="tcp://127.0.0.1:*", jpeg_quality=0), "cam0") as sender:
+        held_up = subprocess.Popen(
+            [sys.executable, "-c", code, sender.address], cwd=Path(__file__).parent, stderr=subprocess.PIPE
+        )
+        with held_up:
+            while held_up.poll() is None:
+                sender.frame(IMAGE, time.monotonic_ns(), time.monotonic_ns())
+                time.sleep(0.01)
+            assert held_up.stderr is not None
+            assert held_up.returncode == 0, held_up.stderr.read()
