@@ -54,6 +54,7 @@ class RtspRelay:
 
     def close(self) -> None:
         self.hang_up()
+        self._server.shutdown(socket.SHUT_RDWR)  # or the thread would wait in `accept` for ever
         self._server.close()
 
     def _accept(self) -> None:

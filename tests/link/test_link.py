@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -264,19 +265,16 @@ class _Tap:
     """A TCP proxy that keeps what the server says."""
 
     def __init__(self, port: int, seen: bytearray) -> None:
-        import socket
-
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._target, self._seen = port, seen
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # or the thread would wait in `accept` for ever
         self._listener.close()
 
     def _accept(self) -> None:
-        import socket
-
         while True:
             try:
                 near, _ = self._listener.accept()

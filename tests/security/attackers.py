@@ -71,6 +71,7 @@ class Wiretap:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)  # or the thread would wait in `accept` for ever
         for end in (self._listener, *self._sockets):
             end.close()
 
@@ -129,6 +130,7 @@ class RecordedServer:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _serve(self) -> None:
