@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import http.client
+import os
 import re
 import signal
 import socket
@@ -21,7 +21,19 @@ from stream_avs.observe.process import set_priority
 _LINE = re.compile(r"(?P<name>\w+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _STOP_S = 20.0
-_PR_SET_PDEATHSIG = 1
+_BOUND_TO_PARENT = """
+import ctypes, os, runpy, signal, sys
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+if os.getppid() != int(sys.argv.pop(1)):
+    sys.exit("whoever started this is gone")
+runpy.run_module("stream_avs", run_name="__main__", alter_sys=True)
+"""
+"""`python -m stream_avs` that the kernel ends when its parent is killed (Linux).
+
+The new process sees to that itself: Python code between fork and exec would need a true fork, in which the
+libraries of this process stop their threads or, at worst, wait for them for ever (OpenBLAS).
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,15 +74,15 @@ class Session:
         self._metrics = ("127.0.0.1", _free_port())
         self._log = log
         own = ["--publish.address", self.address, "--metrics.address", f"127.0.0.1:{self._metrics[1]}"]
-        command = [sys.executable, "-m", "stream_avs", "run", *own, "--no-status", *options]
+        start = [sys.executable, "-c", _BOUND_TO_PARENT, str(os.getpid())]
+        command = [*start, "run", *own, "--no-status", *options]
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("wb") as file:
                 # A session of its own: Ctrl-C is for us, who then end it.
                 self._process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
-                    preexec_fn=_end_with_parent,
-                )  # fmt: skip
+                    command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+                )
         except OSError as error:
             raise PublishError(f"cannot write {log}: {error.strerror}", "Choose another --out") from None
         self.pid = self._process.pid
@@ -160,11 +172,6 @@ def parse(text: str) -> Figures:
         else:
             plain[match["name"]] = float(match["value"])
     return Figures(plain=plain, by_label=by_label)
-
-
-def _end_with_parent() -> None:
-    """Let the kernel end the new process when its parent is killed (Linux)."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _free_port() -> int:

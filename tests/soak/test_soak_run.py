@@ -88,6 +88,23 @@ def test_a_session_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None
         session.wait_ready(60)
 
 
+@pytest.mark.parametrize("after_s", [0.0, 1.0])
+def test_a_session_does_not_outlive_whoever_watches_it(tmp_path: Path, after_s: float) -> None:
+    code = """
+import os, pathlib, signal, sys, time
+from stream_avs.soak.session import Session
+Session(["--source", "synthetic"], pathlib.Path(sys.argv[1]) / "session.log")
+time.sleep(float(sys.argv[2]))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path), str(after_s)], timeout=30)
+    assert killed.returncode == -signal.SIGKILL
+    deadline_s = time.monotonic() + 10
+    while _runs(tmp_path):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
 def test_options_of_the_session(talkers: Path) -> None:
     assert options_of(SoakConfig(preset="nano")) == [
         "--source", str(talkers), "--media.loop", "--model.preset", "nano"
