@@ -20,8 +20,10 @@ from stream_avs.config import ModelConfig, Precision
 from stream_avs.engine.backends.base import Program, Step
 from stream_avs.engine.backends.prepare import Prepared, prepare
 from stream_avs.models.base import require_finite
+from stream_avs.models.nano.senses import Movements
 from stream_avs.models.nano.stream import NanoStream
 from stream_avs.models.nano.stream import load as load_eager
+from stream_avs.models.nano.synchrony import CELLS
 from stream_avs.models.threads import configure_threads
 
 _LOG_MEL = (1, 1, 128, 200)
@@ -87,6 +89,8 @@ def _steps(stream: NanoStream) -> dict[str, Step]:
     # blurred noise: of sharp noise the eye says that nothing is there
     picture = F.interpolate(noise(1, 3, 10, 10), size=(px, px), mode="bicubic")
     log_mel, grey = noise(*_LOG_MEL), noise(2, px, px).sigmoid()
+    maps = 0.1 * noise(3, 1, CELLS, CELLS)
+    watched = Movements(maps[0], maps[1], maps[2], torch.tensor([1.5]), torch.tensor([0.2]))
     logits, heard = 4 * noise(1, 21, px // 2, px // 2), 2 + noise(1, classes)
     audible = torch.arange(classes) % 2 == 0
     with torch.no_grad():
@@ -94,7 +98,10 @@ def _steps(stream: NanoStream) -> dict[str, Step]:
         state, first = stream.causal.initial_state(1), torch.ones(1, dtype=torch.bool)
 
         def thinking() -> tuple[object, ...]:
-            return logits, grey[:1], grey[1:], sound.evidence, sound.levels, heard, audible, state, first
+            return (
+                logits, grey[:1], grey[1:], watched, sound.evidence, sound.levels, heard, audible,
+                state, first,
+            )  # fmt: skip
 
         for _ in range(stream.network.config.trunk.frames):  # until everything remembered is known
             state, first = stream.mind(*thinking()).causal, torch.zeros(1, dtype=torch.bool)

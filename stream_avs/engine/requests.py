@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-
 THRESHOLD = 0.5
 """A pixel sounds above this probability, where nobody asks for another."""
 

@@ -15,12 +15,10 @@ from stream_avs.engine.nano_stream import accelerate
 from stream_avs.errors import PoisonedError
 from stream_avs.models.base import Stages
 from stream_avs.models.consensus.table import read_table
-from stream_avs.models.load import BUNDLED, load_weights
 from stream_avs.models.nano.checkpoint import Thresholds
 from stream_avs.models.nano.config import NanoConfig, trunk_config
 from stream_avs.models.nano.network import Nano
-from stream_avs.models.nano.senses import Ear, Eye
-from stream_avs.models.nano.stream import NanoStream, build
+from stream_avs.models.nano.stream import NanoStream, assemble
 from stream_avs.models.nano.stream import load as load_eager
 from stream_avs.types import Frame, Window
 
@@ -32,14 +30,10 @@ def nano() -> NanoStream:
     """Published senses, an untrained trunk that has something to say, low thresholds."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    table = read_table()
-    eye, ear = Eye(), Ear(table)
-    load_weights(eye.network, BUNDLED / "espnetv2_s2_voc384.safetensors")
-    load_weights(ear.network, BUNDLED / "mn04_as.safetensors")
-    network = Nano(NanoConfig(trunk=trunk_config(input_px=PX)), [int(i) for i in table.ids]).eval()
+    network = Nano(NanoConfig(trunk=trunk_config(input_px=PX)), read_table().ids.tolist()).eval()
     torch.nn.init.normal_(network.trunk.head.classify.weight, std=0.5)  # zero before training
     limits = Thresholds(pixel=0.1, pixel_before=0.05, sounding=0.0, sounding_before=0.0, smallest=0.0)
-    return build("nano-test", network, limits, eye, ear, table)
+    return assemble(network, limits, "untrained")
 
 
 def window(seq: int) -> Window:
@@ -108,9 +102,7 @@ def test_a_compiled_nano_takes_another_threshold_in_the_middle_of_a_stream(
         for seen in spoken[:-1]:
             _, state = fast.with_threshold(before).step(seen, state, Stages())
         found, _ = fast.with_threshold(after).step(spoken[-1], state, Stages())
-        loaded = build(
-            nano.id, nano.network, nano.thresholds, nano.eye, nano.ear, nano.table, threshold=after
-        )
+        loaded = assemble(nano.network, nano.thresholds, "untrained", threshold=after)
         expected, _ = loaded.step(spoken[-1], state, Stages())
         assert np.mean(found.mask != expected.mask) < 0.002
         assert found.sounding_score == pytest.approx(expected.sounding_score, abs=1e-4)

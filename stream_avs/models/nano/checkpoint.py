@@ -46,14 +46,12 @@ class Thresholds:
     """See `ObjectRule` for this and what follows."""
     clear: float = 0.0
     behind: float = 50.0
-    trust: float = 1.0
     shown: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("pixel", "pixel_before", "sounding", "sounding_before", "smallest", "clear"):
             require(0 <= getattr(self, name) <= 1, f"nano.{name}", getattr(self, name), "0..1")
         require(self.behind >= 0, "nano.behind", self.behind, "0 or more")
-        require(self.trust >= 0, "nano.trust", self.trust, "0 or more")
         require(self.shown >= 0, "nano.shown", self.shown, "0 or more")
 
     def at(self, pixel: float) -> Thresholds:
@@ -64,7 +62,7 @@ class Thresholds:
     @property
     def objects(self) -> ObjectRule:
         """Which objects stay."""
-        names = ("smallest", "clear", "behind", "trust", "shown")
+        names = ("smallest", "clear", "behind", "shown")
         return ObjectRule(**{name: getattr(self, name) for name in names})
 
 

@@ -51,7 +51,7 @@ class NanoConfig:
     """One nano."""
 
     trunk: CCFormerConfig = field(default_factory=trunk_config)
-    """The CCFormer between the encoders and the mask."""
+    """The CCFormer between the encoders and the mask; live streams need a causal one."""
     listener_hidden: int = 48
     """Hidden width of the listener."""
     refine_audio: bool = True
@@ -60,13 +60,11 @@ class NanoConfig:
     """Show the trunk what moved since the frame before."""
     residual: bool = True
     """Let the trunk correct the consensus of eye and ear; off: consensus alone."""
-
     synchrony: bool = True
-    """Let people go who do not move with the voice; off: every person seen may speak."""
+    """Show the trunk what has moved with the loudness for some seconds."""
     split: bool = True
     """Tell people apart who stand side by side."""
 
     def __post_init__(self) -> None:
         require(self.trunk.classes == 1, "nano.trunk.classes", self.trunk.classes, "1")
-        require(self.trunk.mode is Mode.CAUSAL, "nano.trunk.mode", self.trunk.mode, "causal")
         require(self.listener_hidden >= 1, "nano.listener_hidden", self.listener_hidden, "1 or more")

@@ -6,10 +6,11 @@ The logit that class c sounds at pixel x is
 
 against 0 for "nothing sounds here". `seen` is ESPNetv2's probability; `heard` comes from the
 `Listener`, which weighs mn04's evidence for what sounds at the very moment of the frame; `r`, capped, is
-the mask of the trunk, a causal CCFormer. The trunk is shown where eye and ear agree, where people and
-things are, what moves and how loud it is. It is not shown the encoders' maps: with some eighty pictures
-and four talkers to learn from, it learned those by heart and grew worse on others. Listener and trunk
-treat all classes but people alike, so a class without a single training sound can still be found.
+the mask of the trunk, a CCFormer. The trunk is shown where eye and ear agree, where people and
+things are, what moves, how loud it is, and what has moved with the loudness for some seconds. It is not
+shown the encoders' maps: with some eighty pictures and four talkers to learn from, it learned those by
+heart and grew worse on others. Listener and trunk treat all classes but people alike, so a class without
+a single training sound can still be found.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from torch import Tensor, nn
 
 from stream_avs.models.backbones.pooling import adaptive_average_pool
 from stream_avs.models.nano.config import NanoConfig
-from stream_avs.models.nano.senses import LEVELS, MOMENTS, MOTION_CHANNELS, Sound
+from stream_avs.models.nano.senses import LEVELS, MOMENTS, MOTION_CHANNELS, Movements, Sound
+from stream_avs.models.nano.synchrony import CELLS, FORGET_S
 from stream_avs.models.nano.trunk import Trunk, pack
 
 _AGREE = -2 * math.log(0.55)
@@ -32,8 +34,15 @@ _SEEN_FLOOR = -7.0
 PERSON = 15
 """VOC id of people: they alone are told apart from other things in what the trunk is shown."""
 _POOL = 4
-_MAPS = 3 + 4 * MOTION_CHANNELS
-_FACTS = 4 + LEVELS + 1
+_VOICED = 3
+_MAPS = 3 + 4 * MOTION_CHANNELS + 3 * _VOICED
+_FACTS = 4 + LEVELS + 1 + 2
+_OWN_GAIN, _OWN_MAX = 40.0, 4.0
+_LEAST_GAIN, _EVEN_GAIN = 1e-3, 1e-2
+_GAIN_RANGE = (-2.0, 3.0)
+_KNOWN_S = (0.3, 1.4)
+"""Movements count from this time of watching on, and in full from that one."""
+_SPREAD_SCALE = 10.0
 _RESIDUAL_CAP, _LEAK = 1.0, 0.05
 """The trunk may forbid as it likes and add hardly more than this: what the eye sees nowhere stays out."""
 _WHOLE_FIRST, _TAKE_LITTLE = 8.0, -8.0
@@ -82,10 +91,12 @@ class Seen:
 
     Attributes:
         motion: [F, 2, S / 8, S / 8].
+        movements: up to the frame.
         log_seen: [F, 21, h, w], log-probability of each VOC class, at any size.
     """
 
     motion: Tensor
+    movements: Movements
     log_seen: Tensor
 
 
@@ -135,11 +146,14 @@ class Nano(nn.Module):
         # evidence of single moments is noisy: it may end a sound early, not begin one
         return torch.minimum(self.listener(sound.evidence, sound.levels), sound.evidence[:, -1])
 
-    def audio_tokens(self, sound: Sound, heard: Tensor) -> Tensor:
-        """[F, 7, channels] for the trunk: a voice, anything, and how loud."""
+    def audio_tokens(self, sound: Sound, heard: Tensor, movements: Movements) -> Tensor:
+        """[F, 7, channels] for the trunk: a voice, anything, how loud, and how long it was watched."""
         moments, said = sound.evidence[:, :-1], heard.detach()
         whole = torch.stack([said[:, self.person], said.amax(1)], dim=1)
-        every = torch.cat([whole / 4.0, sound.levels], dim=1)[:, None].expand(-1, MOMENTS, -1)
+        watched = torch.stack([movements.seconds / FORGET_S, movements.spread * _SPREAD_SCALE], dim=1)
+        if not self.config.synchrony:
+            watched = torch.zeros_like(watched)
+        every = torch.cat([whole / 4.0, sound.levels, watched], dim=1)[:, None].expand(-1, MOMENTS, -1)
         own = torch.stack([moments[..., self.person], moments.amax(2)], dim=2) / 4.0
         return torch.cat([own, every], dim=2)
 
@@ -151,9 +165,24 @@ class Nano(nn.Module):
         moved = seen.motion if self.config.motion else torch.zeros_like(seen.motion)
         moved = torch.cat([F.avg_pool2d(moved, _POOL), F.max_pool2d(moved, _POOL)], dim=1)
         agreed = agreement.sum(1, keepdim=True)
+        voiced = self._voiced(seen.movements)
+        side = CELLS // size[0]
+        most = F.max_pool2d(voiced, side)
         maps = [1 - probability[:, :1], probability[:, PERSON : PERSON + 1], agreed, moved, agreed * moved]
-        fine = torch.cat(maps, dim=1)
+        fine = torch.cat([*maps, F.avg_pool2d(voiced, side), most, agreed * most], dim=1)
         return pack(fine, F.avg_pool2d(fine, 2, ceil_mode=True))
+
+    def _voiced(self, movements: Movements) -> Tensor:
+        """[F, 3, 40, 40]: what moved last; what has moved with the loudness, by gain and by correlation."""
+        least, full = _KNOWN_S
+        known = ((movements.seconds - least) / (full - least)).clamp(0, 1)[:, None, None]
+        own = (movements.own * _OWN_GAIN).clamp(max=_OWN_MAX)
+        gain = (movements.gain.clamp(min=_LEAST_GAIN) / _EVEN_GAIN).log() / 2
+        maps = [own, known * gain.clamp(*_GAIN_RANGE), known * 2 * movements.correlation]
+        shown = (self.config.motion, self.config.synchrony, self.config.synchrony)
+        return torch.stack(
+            [m if on else torch.zeros_like(m) for m, on in zip(maps, shown, strict=True)], dim=1
+        )
 
     def combine(self, log_seen: Tensor, heard: Tensor, residual: Tensor | None = None) -> Tensor:
         """Class logits [F, 1 + classes, h, w] at the size of `log_seen` [F, 21, h, w].
@@ -182,7 +211,7 @@ class Nano(nn.Module):
         heard = self.hear(sound)
         output = self.trunk(
             self.maps(seen, heard).unflatten(0, shape),
-            self.audio_tokens(sound, heard).unflatten(0, shape),
+            self.audio_tokens(sound, heard, seen.movements).unflatten(0, shape),
             every_layer=False,
         )
         logits = self.combine(seen.log_seen, heard, output.masks[-1].flatten(0, 1)).unflatten(0, shape)

@@ -1,4 +1,4 @@
-"""The two frozen encoders of nano: what is seen, what is heard, what moved.
+"""The two frozen encoders of nano: what is seen, what is heard, what moved, and what moved with the voice.
 
 Both keep their published weights and always run in evaluation mode, so that their results can be
 computed once and stored while the rest is trained.
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from stream_avs.models.backbones.espnetv2 import EspNetV2
 from stream_avs.models.backbones.mn04 import Mn04
 from stream_avs.models.consensus.table import LabelTable
+from stream_avs.models.nano.synchrony import Synchrony
 
 MOMENTS = 7
 """Audio tokens of a 2 s context, one for each 0.32 s, oldest first."""
@@ -39,6 +40,24 @@ class Sound(NamedTuple):
 
     evidence: Tensor
     levels: Tensor
+
+
+class Movements(NamedTuple):
+    """How movements went along with the loudness up to each frame; see `Synchrony`.
+
+    Attributes:
+        own: [F, 40, 40].
+        gain: [F, 40, 40].
+        correlation: [F, 40, 40].
+        seconds: [F].
+        spread: [F].
+    """
+
+    own: Tensor
+    gain: Tensor
+    correlation: Tensor
+    seconds: Tensor
+    spread: Tensor
 
 
 class _Frozen(nn.Module):
@@ -111,6 +130,13 @@ def motion(now: Tensor, before: Tensor) -> Tensor:
     mean = F.avg_pool2d(change, _MOTION_CELL_PX) * _MOTION_GAIN[0]
     largest = F.max_pool2d(F.avg_pool2d(change, 2), _MOTION_CELL_PX // 2) * _MOTION_GAIN[1]
     return torch.cat([mean, largest], dim=1).clamp(max=_MOTION_MAX)
+
+
+def movements(known: Synchrony) -> Movements:
+    """Of one frame."""
+    maps = (torch.from_numpy(x)[None] for x in (known.own, known.gain, known.correlation))
+    numbers = (torch.tensor([x], dtype=torch.float32) for x in (known.seconds, known.spread))
+    return Movements(*maps, *numbers)
 
 
 def loudness(sound: Sound) -> float:

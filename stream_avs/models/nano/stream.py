@@ -30,7 +30,7 @@ from stream_avs.models.nano.checkpoint import Thresholds, load_nano
 from stream_avs.models.nano.config import CONTEXT_S
 from stream_avs.models.nano.network import Nano
 from stream_avs.models.nano.objects import keep_objects
-from stream_avs.models.nano.senses import Ear, Eye, Sound, loudness, luminance
+from stream_avs.models.nano.senses import Ear, Eye, Sound, loudness, luminance, movements
 from stream_avs.models.nano.synchrony import Trace, follow, no_trace, synchrony
 from stream_avs.models.nano.think import Mind, Thought
 from stream_avs.models.preprocess import normalise, resize
@@ -146,14 +146,15 @@ class NanoStream:
             heard = self.network.hear(sound)
             ids = audible(heard[0].sigmoid().double().numpy(), self.table.ids, state.heard)
             thought = self.mind(
-                logits, grey, past[0].grey if past else grey, sound.evidence, sound.levels, heard,
+                logits, grey, past[0].grey if past else grey, movements(synchrony(trace)),
+                sound.evidence, sound.levels, heard,
                 torch.tensor([int(i) in ids for i in self.table.ids]), state.causal,
                 torch.tensor([not past]),  # nothing is carried into a first frame
             )  # fmt: skip
         with stages.measure("decide"):
             require_finite("mind", thought.sounds.sum() + thought.residual.sum())
             quiet = is_quiet(samples, self.sample_rate_hz)
-            decision = nothing(self.mask_shape) if quiet else self.decide(thought, trace, state.before)
+            decision = nothing(self.mask_shape) if quiet else self.decide(thought, state.before)
         following = NanoState(
             causal=thought.causal,
             past=(*past, Past(stamp_ns, grey)),
@@ -185,12 +186,11 @@ class NanoStream:
         then = past[0].grey[0].numpy()
         return follow(trace, then, now.grey[0].numpy(), loud, now.stamp_ns - past[-1].stamp_ns)
 
-    def decide(self, thought: Thought, trace: Trace, before: NDArray[np.bool_]) -> Decision:
+    def decide(self, thought: Thought, before: NDArray[np.bool_]) -> Decision:
         """Threshold, with hysteresis, and keep the objects that may sound.
 
         Args:
             thought: about the frame.
-            trace: up to the frame.
             before: bool [h, w], the mask before.
         """
         limits, config = self.thresholds.at(self.threshold), self.network.config
@@ -204,7 +204,6 @@ class NanoStream:
                 mask,
                 thought.seen.numpy(),
                 said if config.residual else None,
-                synchrony(trace if config.synchrony else no_trace()),
                 before,
                 dataclasses.replace(limits.objects, split=config.split),
             )
@@ -230,7 +229,6 @@ def load(config: ModelConfig) -> NanoStream:
         WeightsError: a bundled weight file is missing or damaged.
     """
     configure_threads(config.threads)
-    table = read_table()
     file = load_nano(BUNDLED / FILE)
     side_px = file.network.config.trunk.input_px
     if config.input_px not in (0, side_px):
@@ -239,11 +237,27 @@ def load(config: ModelConfig) -> NanoStream:
         raise ConfigError(
             f"setting model.audio_context_s is {config.audio_context_s}", f"nano hears {CONTEXT_S} s"
         )
+    return assemble(file.network, file.thresholds, file.sha256, threshold=config.threshold)
+
+
+def assemble(network: Nano, thresholds: Thresholds, sha256: str, *, threshold: float = -1.0) -> NanoStream:
+    """Put a network together with the bundled encoders.
+
+    Args:
+        network: trained or not.
+        thresholds: that go with it.
+        sha256: of its weights, for the model's id.
+        threshold: 0 or more replaces the pixels' own.
+
+    Raises:
+        WeightsError: a bundled weight file is missing or damaged.
+    """
+    table = read_table()
     eye, ear = Eye(), Ear(table)
     eye_sha256 = load_weights(eye.network, BUNDLED / "espnetv2_s2_voc384.safetensors")
     ear_sha256 = load_weights(ear.network, BUNDLED / "mn04_as.safetensors")
-    name = f"nano-{content_id(file.sha256, eye_sha256, ear_sha256, table.sha256)}"
-    return build(name, file.network, file.thresholds, eye, ear, table, threshold=config.threshold)
+    name = f"nano-{content_id(sha256, eye_sha256, ear_sha256, table.sha256)}"
+    return build(name, network, thresholds, eye, ear, table, threshold=threshold)
 
 
 def build(

@@ -51,6 +51,7 @@ class Trace:
         moved: [40, 40], of the motion.
         moved_squared: [40, 40], of its square.
         both: [40, 40], of motion times loudness.
+        own: [40, 40], the newest motion.
         texture: [40, 40], gradients of the newest picture.
     """
 
@@ -60,6 +61,7 @@ class Trace:
     moved: Map
     moved_squared: Map
     both: Map
+    own: Map
     texture: Map
 
 
@@ -70,12 +72,14 @@ class Synchrony:
     Attributes:
         seconds: how much is known, at most `FORGET_S`.
         spread: standard deviation of the loudness, mel units.
+        own: [40, 40], what moved last, see `own_motion`.
         gain: [40, 40], cells per frame apart that a cell moves more per standard deviation of loudness.
         correlation: [40, 40], -1..1.
     """
 
     seconds: float
     spread: float
+    own: Map
     gain: Map
     correlation: Map
 
@@ -84,7 +88,14 @@ def no_trace() -> Trace:
     """Nothing known."""
     zeros = np.zeros((CELLS, CELLS), np.float32)
     return Trace(
-        seconds=0.0, loud=0.0, loud_squared=0.0, moved=zeros, moved_squared=zeros, both=zeros, texture=zeros
+        seconds=0.0,
+        loud=0.0,
+        loud_squared=0.0,
+        moved=zeros,
+        moved_squared=zeros,
+        both=zeros,
+        own=zeros,
+        texture=zeros,
     )
 
 
@@ -110,6 +121,7 @@ def follow(trace: Trace, before: Map, now: Map, loudness: float, step_ns: int) -
         moved=trace.moved * np.float32(keep) + weight * motion,
         moved_squared=trace.moved_squared * np.float32(keep) + weight * motion**2,
         both=trace.both * np.float32(keep) + weight * np.float32(loudness) * motion,
+        own=motion,
         texture=texture,
     )
 
@@ -127,6 +139,7 @@ def synchrony(trace: Trace) -> Synchrony:
     return Synchrony(
         seconds=trace.seconds,
         spread=spread,
+        own=trace.own,
         gain=_smooth(gain),
         correlation=_smooth(slope / np.maximum(deviation, np.float32(_MOVED_FLOOR))),
     )

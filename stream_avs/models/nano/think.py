@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from stream_avs.models.ccformer.step import CausalState, CausalStep
 from stream_avs.models.nano.network import Nano, Seen
-from stream_avs.models.nano.senses import Sound, motion
+from stream_avs.models.nano.senses import Movements, Sound, motion
 
 
 class Thought(NamedTuple):
@@ -53,6 +53,7 @@ class Mind(nn.Module):
         logits: Tensor,
         grey: Tensor,
         before: Tensor,
+        movements: Movements,
         evidence: Tensor,
         levels: Tensor,
         heard: Tensor,
@@ -66,16 +67,20 @@ class Mind(nn.Module):
             logits: of the eye [1, 21, h, w].
             grey: brightness [1, S, S], 0..1.
             before: of the frame before; `grey` itself where there is none.
+            movements: up to this frame.
             evidence, levels: of `Sound`.
             heard: [1, classes], logits of the listener.
             audible: bool [classes], which may be in the mask.
             state: from the step before, or initial.
             first: bool [1], True carries nothing.
         """
-        seen = Seen(motion=motion(grey, before), log_seen=logits.log_softmax(1))
+        seen = Seen(motion=motion(grey, before), movements=movements, log_seen=logits.log_softmax(1))
         sound = Sound(evidence=evidence, levels=levels)
         residual, sounding, state = self.causal(
-            self.network.maps(seen, heard), self.network.audio_tokens(sound, heard), state, first
+            self.network.maps(seen, heard),
+            self.network.audio_tokens(sound, heard, movements),
+            state,
+            first,
         )
         sounds, winner = self.choose(self.network.combine(seen.log_seen, heard)[0], audible)
         sure = seen.log_seen[0].gather(0, winner[None].long())[0].exp()

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from stream_avs.models.nano.checkpoint import Thresholds
 from stream_avs.models.nano.network import Nano
 from stream_avs.models.nano.objects import ObjectRule, keep_objects
-from stream_avs.models.nano.synchrony import no_trace, synchrony
 from stream_avs.training.nano.assets import IGNORE
 from stream_avs.training.nano.bank import Bank
 from stream_avs.training.nano.batches import Sampler
@@ -26,7 +25,7 @@ PIXEL = 0.7
 CLEAR = (0.0, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95)
 TIE = 0.005
 """Values this close to the best are as good; then the strictest is taken."""
-BEHIND, TRUST, SHOWN = 1.3, 1.0, 0.3
+BEHIND, SHOWN = 1.0, 0.3
 """Of `ObjectRule`, chosen on composed streams of the validation split."""
 STAYS = 0.08
 """A pixel that sounded stays until it is this much less likely."""
@@ -40,7 +39,7 @@ def calibrate(network: Nano, bank: Bank, tell: Callable[[str], None]) -> Thresho
     j, area = np.zeros(len(CLEAR)), np.zeros(len(CLEAR))
     sounding = quiet = 0
     for _ in range(BATCHES):
-        batch = sampler.draw(rng, 4, 1)
+        batch = sampler.draw(rng, 4)
         heard = network.hear(batch.sound)
         logits = network.combine(batch.seen.log_seen, heard)
         logits[:, 1:][heard < 0] = -torch.inf  # not heard: never shown
@@ -67,14 +66,12 @@ def calibrate(network: Nano, bank: Bank, tell: Callable[[str], None]) -> Thresho
     best = int(np.flatnonzero(value >= value.max() - TIE)[-1])
     for k, clear in enumerate(CLEAR):
         tell(f"clear {clear}: J {j[k]:.4f} on {sounding}, area {area[k]:.4f} on {quiet}")
-    return Thresholds(
-        pixel=PIXEL, pixel_before=PIXEL - STAYS, clear=CLEAR[best], behind=BEHIND, trust=TRUST, shown=SHOWN
-    )
+    return Thresholds(pixel=PIXEL, pixel_before=PIXEL - STAYS, clear=CLEAR[best], behind=BEHIND, shown=SHOWN)
 
 
 def _kept(mask: NDArray[np.uint8], seen: NDArray[np.float32], clear: float) -> NDArray[np.uint8]:
     never = np.zeros(mask.shape, np.bool_)
-    return keep_objects(mask, seen, None, synchrony(no_trace()), never, ObjectRule(clear=clear))
+    return keep_objects(mask, seen, None, never, ObjectRule(clear=clear))
 
 
 def _j(mask: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:

@@ -14,9 +14,9 @@ from stream_avs.evaluation.windows import one_frame
 from stream_avs.models.base import AnyModel, Stages
 from stream_avs.training.nano import pictures
 from stream_avs.training.nano.assets import IGNORE, RATE_HZ, SOUND_CLASSES, Assets
-from stream_avs.training.nano.batches import loose_target
 from stream_avs.training.nano.sounds import CONTEXT, Event, Track, frame_times_s, render_track
 from stream_avs.training.nano.talkers import draw_talkers
+from stream_avs.training.nano.targets import loose_target
 from stream_avs.types import Window
 
 SPACING_S = 0.12

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from stream_avs.models.ccformer.config import Mode
 from stream_avs.models.nano.network import Nano
 from stream_avs.training.nano.bank import Bank
 from stream_avs.training.nano.batches import Sampler
@@ -25,9 +26,11 @@ from stream_avs.training.nano.validate import validate
 class FitConfig:
     """How long and how fast."""
 
-    steps: int = 420
-    clips: int = 6
-    """Clips of 5 frames per step; every other step joins them two by two to 10 frames."""
+    mode: Mode = Mode.CAUSAL
+    """window lets every frame of a piece see the others, to compare; only causal networks run live."""
+    steps: int = 1200
+    pieces: int = 8
+    """Of 5 frames, per step."""
     learning_rate: float = 1e-3
     weight_decay: float = 0.03
     warm_up: int = 60
@@ -59,8 +62,7 @@ def fit(
         rng = np.random.default_rng((config.seed, step))
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * _rate(step, config)
-        joined = 1 + step % 2
-        batch = sampler.draw(rng, config.clips // joined, joined)
+        batch = sampler.draw(rng, config.pieces)
         network.train()
         with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
             output = network(batch.seen, batch.sound, batch.shape)
@@ -79,7 +81,7 @@ def fit(
         if step % config.save_every == 0 or step == config.steps:
             _save(state, network, averaged, optimiser, step)
         if step % config.validate_every == 0 or step == config.steps:
-            scores = validate(averaged, val, 24)
+            scores = validate(averaged, val, 60)
             with (folder / "validation.jsonl").open("a") as file:
                 file.write(json.dumps({"step": step, **scores}) + "\n")
             tell("validation " + " ".join(f"{n} {v:.3f}" for n, v in scores.items()))

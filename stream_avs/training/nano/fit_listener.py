@@ -21,7 +21,7 @@ POSITIVE_WEIGHT = 2.0
 
 def fit_listener(network: Nano, train: Bank, val: Bank, seed: int, tell: Callable[[str], None]) -> None:
     """Fit `network.listener` to what sounds at each frame."""
-    sound, heard = stored_sound(train), np.asarray(train.arrays["heard"])
+    sound, heard = stored_sound(train), np.array(train.arrays["heard"])
     labels = torch.from_numpy(heard).float()[:, network.ids]
     optimiser = torch.optim.AdamW(network.listener.parameters(), lr=RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=STEPS)

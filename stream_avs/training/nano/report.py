@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from stream_avs.config import BackendName, ModelConfig
 from stream_avs.evaluation.real.annotations import read_annotations
 from stream_avs.evaluation.real.run import Approach, load_approaches, run_model, score
-from stream_avs.models.base import AnyModel, Decision, Stages
+from stream_avs.models.base import AnyModel, Decision
 from stream_avs.models.consensus.model import Consensus
 from stream_avs.models.nano.senses import Eye
 from stream_avs.models.nano.stream import NanoStream
@@ -81,16 +80,13 @@ def report(config: ReportConfig, tell: Callable[[str], None]) -> dict[str, Any]:
     models = {name: open_model(name, config.threads) for name in config.presets}
     streams = draw_streams(Assets(config.data, "test"), config.streams, config.pieces, EXAM_SEED)
     results: dict[str, Any] = {name: {"model": model.id} for name, model in models.items()}
-    if streams:
-        for name, model in models.items():
-            results[name]["ms_per_step"] = time_steps(model, streams[0])
-    eye = None
+    senses = load_model(ModelConfig(preset="nano", threads=config.threads))  # on the backend that ships
+    assert isinstance(senses, NanoStream)
+    eye = _Remembering(senses.eye)
     for name, model in models.items():
         if isinstance(model, NanoStream):
-            eye = eye or _Remembering(model.eye)
-            models[name] = dataclasses.replace(model, eye=eye)  # type: ignore[arg-type]
-    for name, model in models.items():
-        if isinstance(model, Consensus) and eye is not None:
+            models[name] = dataclasses.replace(model, eye=eye, ear=senses.ear)  # type: ignore[arg-type]
+        elif isinstance(model, Consensus):
             models[name] = dataclasses.replace(model, eye=_HalfLogits(eye))  # type: ignore[arg-type]
     if config.real:
         for name, table in _score_real(models, config.data, eye, tell).items():
@@ -134,21 +130,20 @@ def open_model(name: str, threads: int) -> AnyModel:
 def _score_composed(
     models: dict[str, AnyModel],
     streams: list[Stream],
-    eye: _Remembering | None,
+    eye: _Remembering,
     tell: Callable[[str], None],
 ) -> dict[str, dict[str, float]]:
     masks: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in models if streams}
     for k, stream in enumerate(streams):
         for name, model in models.items():
             masks[name].append(run_stream(model, stream))
-        if eye is not None:
-            eye.known.clear()
+        eye.known.clear()
         tell(f"stream {k + 1} of {len(streams)}")
     return {name: score_streams(streams, made) for name, made in masks.items()}
 
 
 def _score_real(
-    models: dict[str, AnyModel], data: Path, eye: _Remembering | None, tell: Callable[[str], None]
+    models: dict[str, AnyModel], data: Path, eye: _Remembering, tell: Callable[[str], None]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Score the annotated frames, clip by clip, so that few are in memory."""
     frames = read_annotations()
@@ -159,20 +154,9 @@ def _score_real(
             for name, model in models.items():
                 decisions[name].append(run_model(model, approach))
             approaches.append(dataclasses.replace(approach, images=()))
-        if eye is not None:
-            eye.known.clear()
+        eye.known.clear()
         tell(f"real {file}")
     return {name: score(approaches, data, made) for name, made in decisions.items()}
-
-
-def time_steps(model: AnyModel, stream: Stream, steps: int = 24) -> float:
-    """Median milliseconds of one step."""
-    state, taken = model.initial_state(), []
-    for window in stream.windows()[:steps]:
-        start = time.perf_counter()
-        _, state = model.step(window, state, Stages())
-        taken.append((time.perf_counter() - start) * 1e3)
-    return float(np.median(taken[2:]))
 
 
 def _plain(value: Any) -> Any:

@@ -48,3 +48,33 @@ def test_parts_make_up_the_blob(seed: int, share: float) -> None:
     blob = labels == labels[12, 15]
     parts = split_persons(blob)
     assert np.array_equal(sum(p.astype(int) for p in parts), blob.astype(int))
+
+
+def crowded() -> np.ndarray:
+    """Two people so close that the outline falls by a tenth of the height between them only."""
+    blob = np.zeros((160, 300), np.bool_)
+    blob[60:, 60:240] = True
+    blob[60:70, 140:160] = False
+    return blob
+
+
+def saying(left: float, right: float) -> np.ndarray:
+    residual = np.full((160, 300), left, np.float32)
+    residual[:, 150:] = right
+    return residual
+
+
+def test_close_people_are_cut_apart_when_one_of_them_speaks() -> None:
+    blob = crowded()
+    assert len(split_persons(blob)) == 1
+    assert len(split_persons(blob, saying(2.0, 1.0))) == 1
+    left, right = split_persons(blob, saying(2.0, -1.0))
+    assert np.array_equal(left | right, blob)
+    assert left[100, 100]
+    assert right[100, 200]
+    assert not (left & right).any()
+
+
+@given(st.floats(-3, 3), st.floats(-3, 3))
+def test_a_voice_does_not_cut_one_person(left: float, right: float) -> None:
+    assert len(split_persons(drawn(150), saying(left, right))) == 1

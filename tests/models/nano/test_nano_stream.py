@@ -18,9 +18,9 @@ from stream_avs.models.base import Decision, Stages
 from stream_avs.models.load import BUNDLED
 from stream_avs.models.nano.checkpoint import Thresholds, load_nano, save_nano, size_of
 from stream_avs.models.nano.network import Seen
-from stream_avs.models.nano.senses import Sound, motion
+from stream_avs.models.nano.senses import Movements, Sound, loudness, motion, movements
 from stream_avs.models.nano.stream import APART_S, FILE, NanoState, NanoStream, Past, load, recent
-from stream_avs.models.nano.synchrony import no_trace
+from stream_avs.models.nano.synchrony import no_trace, synchrony
 from stream_avs.models.nano.think import Thought
 from stream_avs.models.registry import load_model
 from stream_avs.types import Frame, Window
@@ -72,18 +72,24 @@ def run(model: NanoStream, windows: list[Window]) -> tuple[list[Decision], NanoS
 @torch.inference_mode()
 def test_live_steps_equal_the_network_over_the_whole_clip(model: NanoStream, windows: list[Window]) -> None:
     clip = windows[2:9]
-    sounds, seens, grey = [], [], None
+    sounds, seens = [], []
     live_residual, live_sounding = [], []
-    state = model.causal.initial_state(1)
+    state, trace = model.causal.initial_state(1), no_trace()
+    past: tuple[Past, ...] = ()
     for w in clip:
         sound = model.listen(w.audio[-1], Stages())
-        logits, now = model.look(w.newest.image, Stages())
-        seen = Seen(motion=motion(now, now if grey is None else grey), log_seen=logits.log_softmax(1))
-        grey = now
+        logits, grey = model.look(w.newest.image, Stages())
+        now = Past(w.newest.stamp_ns, grey)
+        past = recent(past, now.stamp_ns)
+        trace = model.follow(trace, past, now, loudness(sound))
+        before = past[0].grey if past else grey
+        watched = movements(synchrony(trace))
+        seen = Seen(motion=motion(grey, before), movements=watched, log_seen=logits.log_softmax(1))
+        past = (*past, now)
         heard = model.network.hear(sound)
         residual, sounding, state = model.causal(
             model.network.maps(seen, heard),
-            model.network.audio_tokens(sound, heard),
+            model.network.audio_tokens(sound, heard, watched),
             state,
             torch.tensor([not sounds]),
         )
@@ -91,8 +97,11 @@ def test_live_steps_equal_the_network_over_the_whole_clip(model: NanoStream, win
         live_sounding.append(sounding)
         sounds.append(sound)
         seens.append(seen)
-    fields = [f.name for f in dataclasses.fields(Seen)]
-    together = Seen(**{n: torch.cat([getattr(s, n) for s in seens]) for n in fields})
+    together = Seen(
+        motion=torch.cat([s.motion for s in seens]),
+        movements=Movements(*(torch.cat(x) for x in zip(*(s.movements for s in seens), strict=True))),
+        log_seen=torch.cat([s.log_seen for s in seens]),
+    )
     heard_all = Sound(*(torch.cat(parts) for parts in zip(*sounds, strict=True)))
     offline = model.network(together, heard_all, (1, len(clip)))
     assert (torch.cat(live_residual) - offline.logits[0]).abs().max() <= 1e-4
@@ -187,7 +196,7 @@ def test_masks_do_not_flicker_between_the_two_thresholds(model: NanoStream) -> N
     def mask(residual: torch.Tensor, sounding: float, before: np.ndarray) -> np.ndarray:
         causal = model.causal.initial_state(1)
         thought = Thought(sounds, winner, sounds, residual, torch.tensor([sounding]), causal)
-        return steady.decide(thought, no_trace(), before).mask
+        return steady.decide(thought, before).mask
 
     assert not mask(flat, 0.25, none).any()
     assert not mask(flat, 0.9, none).any()

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from stream_avs.models.consensus.table import read_table
 from stream_avs.training.nano.assets import COCO_TO_VOC, IGNORE, SOUND_CLASSES, TALKERS
-from stream_avs.training.nano.batches import loose_target
 from stream_avs.training.nano.exam import Stream, score_streams
 from stream_avs.training.nano.objective import channels
 from stream_avs.training.nano.sounds import Event, mark_event
+from stream_avs.training.nano.targets import loose_target
 
 IDS = read_table().ids.tolist()
 
