@@ -7,9 +7,11 @@ starts: importing this module keeps OpenVINO, in this process, from finding the 
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import itertools
 import sys
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from stream_avs.errors import ConfigError, StreamAvsError, missing_package
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: as if not installed
 
+_MAKING_CORE = threading.Lock()
 _HINTS = {Precision.F32: "f32", Precision.BF16: "bf16", Precision.F16: "f16"}
 
 
@@ -49,7 +52,8 @@ class OpenVino:
     def build(self, step: Step, settings: Settings) -> FlatProgram:
         import openvino as ov
 
-        core = ov.Core()
+        with _MAKING_CORE:
+            core = _core()
         options = {}
         if settings.cache is None:
             model = _convert(step)
@@ -79,6 +83,19 @@ class OpenVino:
             return [torch.from_numpy(request.get_output_tensor(i).data) for i in range(len(compiled.outputs))]
 
         return run
+
+
+@functools.cache
+def _core() -> Any:
+    """OpenVINO's core: one, kept as long as the process.
+
+    On AVX-512 machines the CPU plugin of each core gives the thread that makes it a stack for signal
+    handlers, and unmaps it when the core goes. Of several cores, the last to go puts back the stack of one
+    that has gone before: the next signal, SIGTERM too, then ends the process with a segmentation fault.
+    """
+    import openvino as ov
+
+    return ov.Core()
 
 
 def _save(step: Step, folder: Path) -> None:

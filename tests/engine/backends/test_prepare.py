@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -316,6 +318,32 @@ def test_openvino_tells_nobody_what_it_converts(tmp_path: Path, monkeypatch: pyt
     prepare(toy(), backend=BackendName.OPENVINO, precision=Precision.F32, threads=1, cache=None)
     assert threading.enumerate() == before
     assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_are_handled_after_engines_have_come_and_gone() -> None:
+    """In a process of its own, which a signal would end; see `openvino._core`."""
+    need(BackendName.OPENVINO)
+    code = """
+import gc, os, signal
+import torch
+from stream_avs.config import BackendName, Precision
+from stream_avs.engine.backends.prepare import prepare
+from test_prepare import toy
+
+torch.set_num_threads(1)
+signal.signal(signal.SIGTERM, lambda *_: print("asked to end", flush=True))
+def build():
+    return prepare(toy(), backend=BackendName.OPENVINO, precision=Precision.F32, threads=1, cache=None)
+engines = [build() for _ in range(3)]
+while engines:
+    engines.pop(0)
+    gc.collect()
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "asked to end\n" * 3), done.stderr
 
 
 def test_onnx_file_gives_the_same_results(tmp_path: Path) -> None:
