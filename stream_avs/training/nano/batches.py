@@ -134,10 +134,10 @@ class Sampler:
     def _varied(self, maps: dict[str, NDArray], rng: np.random.Generator) -> dict[str, NDArray]:
         """Faster and slower movements, other cameras' noise; sometimes none is known."""
         pieces = len(maps["seconds"]) // FRAMES
-        strength = np.exp(rng.uniform(-_STRENGTH, _STRENGTH, pieces)) * (rng.random(pieces) > STILL_SHARE)
-        watched = rng.random(pieces) > UNWATCHED_SHARE
-        factors = {"motion": strength, "own": strength, "gain": strength}
-        factors |= {n: watched * factors.get(n, 1.0) for n in ("gain", "correlation", "seconds", "spread")}
+        strength = np.exp(rng.uniform(-_STRENGTH, _STRENGTH, pieces))
+        moving, watched = (rng.random(pieces) > share for share in (STILL_SHARE, UNWATCHED_SHARE))
+        factors = {"motion": strength * moving, "own": strength * moving, "gain": strength * watched}
+        factors |= dict.fromkeys(("correlation", "seconds", "spread"), watched)
         for name, factor in factors.items():
             rows = np.repeat(factor, FRAMES).astype(np.float32)
             maps[name] = maps[name] * rows.reshape(-1, *[1] * (maps[name].ndim - 1))

@@ -23,7 +23,7 @@ ALARM_WEIGHT = 1.0
 PIXEL = 0.7
 """As strict as `consensus` with the threshold 0.65; validation J does not tell 0.6 from 0.8."""
 CLEAR = (0.0, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95)
-TIE = 0.005
+TIE = 0.001
 """Values this close to the best are as good; then the strictest is taken."""
 BEHIND, SHOWN = 1.0, 0.3
 """Of `ObjectRule`, chosen on composed streams of the validation split."""

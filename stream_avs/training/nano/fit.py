@@ -28,7 +28,7 @@ class FitConfig:
 
     mode: Mode = Mode.CAUSAL
     """window lets every frame of a piece see the others, to compare; only causal networks run live."""
-    steps: int = 1200
+    steps: int = 1600
     pieces: int = 8
     """Of 5 frames, per step."""
     learning_rate: float = 1e-3
@@ -45,9 +45,9 @@ def fit(
     network: Nano, train: Bank, val: Bank, folder: Path, config: FitConfig, tell: Callable[[str], None]
 ) -> Nano:
     """Train, or go on where the folder's state ends; returns the network with averaged weights."""
-    network.listener.requires_grad_(False)
     averaged = copy.deepcopy(network)
-    trained = [p for p in network.parameters() if p.requires_grad]
+    # not where eye and ear agree: how much of the composed clips is silent says nothing about the world
+    trained = list(network.trunk.parameters())
     optimiser = torch.optim.AdamW(trained, lr=config.learning_rate, weight_decay=config.weight_decay)
     state, step = folder / "state.pt", 0
     if state.exists():

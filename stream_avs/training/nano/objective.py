@@ -34,13 +34,15 @@ class Said:
         speaking: [F], over those who speak; 0 where nobody does.
         listening: [F], over those who do not.
         speaks: bool [F], somebody who is seen speaks.
-        listens: bool [F], somebody who is seen does not, while a voice is heard.
+        listens: bool [F], somebody who is seen does not.
+        voice: bool [F], a voice is heard.
     """
 
     speaking: Tensor
     listening: Tensor
     speaks: Tensor
     listens: Tensor
+    voice: Tensor
 
 
 def channels(target: Tensor, ids: Tensor) -> Tensor:
@@ -92,7 +94,7 @@ def said_of(output: NanoOutput, batch: Batch, ids: Tensor) -> Said:
         cells = who.sum((1, 2))
         means.append((mask * who).sum((1, 2)) / cells.clamp(min=1))
         found.append(cells > _MIN_CELLS)
-    return Said(speaking=means[0], listening=means[1], speaks=found[0], listens=found[1] & voice)
+    return Said(speaking=means[0], listening=means[1], speaks=found[0], listens=found[1], voice=voice)
 
 
 def loss_of_speakers(said: Said) -> Tensor:
@@ -100,7 +102,7 @@ def loss_of_speakers(said: Said) -> Tensor:
     terms = [
         (1.0, AHEAD - (said.speaking - said.listening)[said.speaks & said.listens]),
         (ALONE_WEIGHT, -said.speaking[said.speaks]),
-        (ALONE_WEIGHT, said.listening[said.listens]),
+        (ALONE_WEIGHT, said.listening[said.listens & said.voice]),
     ]
     parts = [weight * F.softplus(x).mean() for weight, x in terms if x.numel()]
     return torch.stack(parts).sum() if parts else said.speaking.new_zeros(())

@@ -18,6 +18,7 @@ from stream_avs.training.nano import bank as banks
 from stream_avs.training.nano.assets import IGNORE, PERSON
 from stream_avs.training.nano.batches import Batch, Sampler
 from stream_avs.training.nano.clips import FRAMES, Counts
+from stream_avs.training.nano.fit_listener import listened
 from stream_avs.training.nano.objective import Said, loss_of_speakers, said_of
 
 DOG = 12
@@ -106,20 +107,26 @@ def test_what_is_said_of_speakers_and_listeners(batch: Batch) -> None:
     torch.testing.assert_close(said.speaking[pairs], torch.full((int(pairs.sum()),), 2.0))
     unheard = output_of(batch, 2.0, 2.0)
     nobody = said_of(replace(unheard, heard=-unheard.heard), batch, IDS)
-    assert not nobody.listens.any()
+    assert said.voice.all()
+    assert not nobody.voice.any()
 
 
 def test_the_loss_falls_as_the_speaker_gets_ahead() -> None:
     def loss(speaking: float, listening: float) -> float:
         yes = torch.ones(1, dtype=torch.bool)
         said = Said(
-            speaking=torch.tensor([speaking]), listening=torch.tensor([listening]), speaks=yes, listens=yes
+            speaking=torch.tensor([speaking]),
+            listening=torch.tensor([listening]),
+            speaks=yes,
+            listens=yes,
+            voice=yes,
         )
         return float(loss_of_speakers(said))
 
     assert loss(2.0, -2.0) < loss(1.0, -1.0) < loss(0.0, 0.0) < loss(-1.0, 1.0)
     nobody = torch.zeros(3, dtype=torch.bool)
-    none = Said(speaking=torch.zeros(3), listening=torch.zeros(3), speaks=nobody, listens=nobody)
+    zeros = torch.zeros(3)
+    none = Said(speaking=zeros, listening=zeros, speaks=nobody, listens=nobody, voice=nobody)
     assert float(loss_of_speakers(none)) == 0.0
 
 
@@ -130,6 +137,11 @@ def test_the_network_takes_a_batch(batch: Batch) -> None:
     assert output.logits.shape == (64, FRAMES, 1 + len(IDS), CELLS, CELLS)
     assert bool(output.logits.isfinite().all())
     assert IGNORE not in batch.target.unique().tolist()
+
+
+def test_the_listener_hears_as_much_of_every_track(bank: banks.Bank) -> None:
+    starts = [0, 12, 12 + FRAMES]
+    assert listened(bank).tolist() == [start + k for start in starts for k in range(FRAMES)]
 
 
 def test_counts_are_frames_and_contexts() -> None:
