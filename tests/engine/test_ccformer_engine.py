@@ -109,12 +109,12 @@ def test_both_halves_can_be_written_as_onnx(mode: Mode, tmp_path: Path) -> None:
 
 def test_thresholds_and_classes() -> None:
     logits = torch.tensor([-1.0, 0.5, 3.0]).view(1, 1, 1, 3)
-    ids, confidence = decide(logits, 0.7)[0, :, 0]
+    ids, confidence = decide(logits, torch.tensor([0.7]))[0, :, 0]
     assert ids.tolist() == [0, 0, 1]
     assert confidence.tolist() == [0, 0, round(255 / (1 + 2.718281828**-3))]
     several = torch.tensor([[5.0, 0, 0], [0, 5.0, 0.2], [0, 0, 0.3]]).view(1, 3, 1, 3)
-    assert decide(several, 0.0)[0, 0, 0].tolist() == [0, 1, 2]
-    assert decide(several, 0.5)[0, 0, 0].tolist() == [0, 1, 0]
+    both = decide(several.expand(2, -1, -1, -1), torch.tensor([0.0, 0.5]))  # each row has its own
+    assert both[:, 0, 0].tolist() == [[0, 1, 2], [0, 1, 0]]
 
 
 @pytest.mark.gpu
