@@ -61,7 +61,9 @@ class OpenVino:
             version = ov.__version__.split("-")[0]
             path = artefact(settings.cache, step, f"openvino-{version}", lambda folder: _save(step, folder))
             model = core.read_model(path / "step.xml")
-            options["CACHE_DIR"] = str(path)  # what it compiles to lies beside it
+            # What it compiles to lies beside it, apart by precision: OpenVINO's own names leave that out, and
+            # a network compiled for float32 but run as bfloat16 gives NaN.
+            options["CACHE_DIR"] = str(path / settings.precision.value)
         compiled = core.compile_model(model, "CPU", {
             **options,
             "INFERENCE_PRECISION_HINT": _HINTS[settings.precision],

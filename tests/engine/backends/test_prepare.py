@@ -310,6 +310,20 @@ def test_a_second_start_takes_the_artefact(tmp_path: Path, monkeypatch: pytest.M
     assert (report.backend, report.refused) == ("openvino", ())
 
 
+def test_what_openvino_keeps_of_one_precision_is_not_taken_for_another(tmp_path: Path) -> None:
+    need(BackendName.OPENVINO)
+    step = toy()
+
+    def found(precision: Precision, cache: Path | None) -> torch.Tensor:
+        ready = prepare(step, backend=BackendName.OPENVINO, precision=precision, cache=cache)
+        assert ready.report.refused == ()
+        return ready.program(*step.example)[0].clone()
+
+    for precision in (Precision.F32, Precision.BF16, Precision.F32):
+        torch.testing.assert_close(found(precision, tmp_path), found(precision, None), rtol=0, atol=1e-6)
+    assert len({blob.parent for blob in tmp_path.rglob("*.blob")}) == 2
+
+
 def test_openvino_tells_nobody_what_it_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own reports come from threads that stay, under an id in the home folder."""
     need(BackendName.OPENVINO)
