@@ -41,7 +41,7 @@ _OWN_GAIN, _OWN_MAX = 40.0, 4.0
 _LEAST_GAIN, _EVEN_GAIN = 1e-3, 1e-2
 _GAIN_RANGE = (-2.0, 3.0)
 _KNOWN_S = (0.3, 1.4)
-"""Movements count from this time of watching on, and in full from that one."""
+"""`Movements.seconds` from which on movements count, and count in full: 0.33 s and 2.4 s after a cut."""
 _SPREAD_SCALE = 10.0
 _RESIDUAL_CAP, _LEAK = 1.0, 0.05
 """The trunk may forbid as it likes and add hardly more than this: what the eye sees nowhere stays out."""
